@@ -1,1 +1,17 @@
-//! placeholder
+//! How the process is watched: metrics, logs, health.
+//!
+//! Owns: the metric registry and its text form ([`Metrics`]), log set-up ([`logs`]), the state of each
+//! service for probes ([`Health`]). Does not own: what is worth measuring (the crate that does the
+//! work says) or the doors they are read through (`gateway`).
+//! Reading order: [`metrics`] -> [`health`] -> [`logs`].
+//!
+//! Invariants
+//! - Nothing here is global except the one log subscriber that [`logs::start`] installs.
+//! - No payload, key or patient identifier: names, labels and reasons come from the code.
+
+pub mod health;
+pub mod logs;
+pub mod metrics;
+
+pub use health::Health;
+pub use metrics::Metrics;
