@@ -27,8 +27,8 @@ impl Uuid {
     pub const fn is_zero(&self) -> bool {
         u128::from_be_bytes(self.0) == 0
     }
-    /// A version 4 id from 16 random bytes: never zero, and never with a leading `-` in print, which
-    /// command lines would take for an option.
+    /// A version 4 id from 16 random bytes: never zero, and never with a leading `-` in print,
+    /// which command lines would take for an option.
     pub fn from_random(mut bytes: [u8; 16]) -> Self {
         if bytes[0] >> 2 == 0b11_1110 {
             bytes[0] &= 0x7f; // 62 is '-' in the URL-safe alphabet

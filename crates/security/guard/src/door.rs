@@ -3,6 +3,7 @@
 //! Owns: the rule "without authentication only loopback". Does not own: authentication.
 
 use std::net::SocketAddr;
+use systole_kit::{Code, Remedy};
 
 /// How a listener learns who is calling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,13 +14,19 @@ pub enum Authentication {
 
 /// A listener that would let anyone on the network read patient data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "[SYS-1101] the {service} listener {address} is reachable from the network and asks nobody who they are; \
-     listen on 127.0.0.1 or [::1]"
-)]
+#[error("the {service} listener {address} is open to the network and asks nobody who they are")]
 pub struct Refusal {
     pub service: &'static str,
     pub address: SocketAddr,
+}
+
+impl Refusal {
+    pub const fn code(&self) -> Code {
+        Code::new(1101)
+    }
+    pub const fn remedy(&self) -> Remedy {
+        Remedy::FixConfig
+    }
 }
 
 /// Secure by default: a listener without authentication opens on loopback only.
