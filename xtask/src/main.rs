@@ -1,21 +1,34 @@
 //! Project chores as one program: `cargo xtask <chore>`.
 //!
 //! Owns: the list of chores. Each chore is a module with its own options and `run`.
+#![allow(clippy::disallowed_methods)] // a developer's program: it reads the checkout and the clock
+#![allow(clippy::print_stdout)] // and talks to the terminal
 
+mod ci;
 mod tidy;
 
 use clap::Parser;
+use std::path::Path;
 
 /// Chores of the project. Each is one line here and one module beside this file.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "Chores of the project")]
 enum Chore {
+    /// Runs everything that must hold before a change lands.
+    Ci(ci::Options),
     /// Checks the house rules: layers, sizes, names, words, links, errors.
     Tidy(tidy::Options),
 }
 
 fn main() -> anyhow::Result<()> {
     match Chore::parse() {
+        Chore::Ci(options) => ci::run(&options),
         Chore::Tidy(options) => tidy::run(&options),
     }
+}
+
+/// The root of the checkout that this program was built from.
+fn root() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here)
 }
