@@ -1,1 +1,4 @@
-//! placeholder
+//! The Kafka protocol, sans-IO.
+
+pub mod compression;
+pub mod record;
