@@ -2,13 +2,14 @@
 //!
 //! Owns: the list of chores. Each chore is a module with its own options and `run`.
 #![allow(clippy::disallowed_methods)] // a developer's program: it reads the checkout and the clock
-#![allow(clippy::print_stdout)] // and talks to the terminal
+#![allow(clippy::print_stdout, clippy::print_stderr)] // and talks to the terminal
 
 mod ci;
 mod tidy;
 
 use clap::Parser;
 use std::path::Path;
+use std::process::ExitCode;
 
 /// Chores of the project. Each is one line here and one module beside this file.
 #[derive(Debug, Parser)]
@@ -20,10 +21,17 @@ enum Chore {
     Tidy(tidy::Options),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Chore::parse() {
+fn main() -> ExitCode {
+    let done = match Chore::parse() {
         Chore::Ci(options) => ci::run(&options),
         Chore::Tidy(options) => tidy::run(&options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! How the process is watched: metrics, logs, health.
 //!
-//! Owns: the metric registry and its text form ([`Metrics`]), log set-up ([`logs`]), the state of each
-//! service for probes ([`Health`]). Does not own: what is worth measuring (the crate that does the
-//! work says) or the doors they are read through (`gateway`).
+//! Owns: the metric registry and its text form ([`Metrics`]), log set-up ([`logs`]), the state of
+//! each service for probes ([`Health`]). Does not own: what is worth measuring (the crate that does
+//! the work says) or the doors they are read through (`gateway`).
 //! Reading order: [`metrics`] -> [`health`] -> [`logs`].
 //!
 //! Invariants

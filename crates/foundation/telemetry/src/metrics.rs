@@ -1,7 +1,7 @@
 //! Numbers about the process, in the OpenMetrics text form.
 //!
-//! Owns: the registry, one section per service, unique names. Does not own: the metrics themselves; a
-//! service registers its own once, keeps the handles, and counts without a look-up.
+//! Owns: the registry, one section per service, unique names. Does not own: the metrics themselves;
+//! a service registers its own once, keeps the handles, and counts without a look-up.
 
 pub use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 pub use prometheus_client::metrics::counter::Counter;
@@ -26,7 +26,8 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 /// ```
 /// use systole_telemetry::metrics::{Counter, Metrics};
 /// let metrics = Metrics::default();
-/// let requests = metrics.section("broker").add("requests", "Requests answered", Counter::<u64>::default());
+/// let broker = metrics.section("broker");
+/// let requests = broker.add("requests", "Requests answered", Counter::<u64>::default());
 /// requests.inc();
 /// assert!(metrics.text().contains("systole_broker_requests_total 1\n"));
 /// ```
@@ -56,7 +57,7 @@ impl Metrics {
     pub fn text(&self) -> String {
         let mut text = String::new();
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        // Writing to a `String` fails only if a metric's own encoding does; what was written stands.
+        // Fails only if a metric's own encoding does; what was written before it stands.
         if prometheus_client::encoding::text::encode(&mut text, &state.registry).is_err() {
             tracing::warn!("a metric could not be written as text");
         }
@@ -108,7 +109,7 @@ impl Section {
     }
 }
 
-/// A histogram for durations in seconds: 16 buckets from 100 µs to 3.3 s, each twice the one before.
+/// For durations in seconds: 16 buckets from 100 µs to 3.3 s, each twice the one before.
 pub fn latency_histogram() -> Histogram {
     Histogram::new(exponential_buckets(0.000_1, 2.0, 16))
 }
