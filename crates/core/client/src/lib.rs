@@ -15,6 +15,7 @@
 pub mod admin;
 pub mod consumer;
 pub mod error;
+mod librdkafka;
 pub mod producer;
 pub mod record;
 pub mod settings;
@@ -30,6 +31,7 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use systole_world::World;
 
 /// A future that borrows from its client. Boxed, so that the traits can be used as `dyn`.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
@@ -48,4 +50,9 @@ pub trait Client: Debug + Send + Sync {
         options: &DirectOptions,
     ) -> Answer<'_, Box<dyn Consumer>>;
     fn admin(&self) -> Result<Arc<dyn Admin>, Error>;
+}
+
+/// The client over librdkafka. Reads secrets and certificates; opens no connection yet.
+pub fn connect(settings: &Settings, world: &World) -> Result<Arc<dyn Client>, Error> {
+    Ok(Arc::new(librdkafka::Librdkafka::new(settings, world)?))
 }
