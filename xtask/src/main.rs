@@ -6,6 +6,7 @@
 
 mod ci;
 mod tidy;
+mod wire;
 
 use clap::Parser;
 use std::path::Path;
@@ -19,12 +20,16 @@ enum Chore {
     Ci(ci::Options),
     /// Checks the house rules: layers, sizes, names, words, links, errors.
     Tidy(tidy::Options),
+    /// Kafka message tables and the code generated from them.
+    #[command(subcommand)]
+    Wire(wire::Command),
 }
 
 fn main() -> ExitCode {
     let done = match Chore::parse() {
         Chore::Ci(options) => ci::run(&options),
         Chore::Tidy(options) => tidy::run(&options),
+        Chore::Wire(command) => wire::run(&command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
