@@ -1,1 +1,26 @@
-//! placeholder
+//! The embedded Kafka node: one process that real Kafka clients accept as a broker.
+//!
+//! Owns: listeners and connections ([`server`]), one file per Kafka API ([`api`]), the catalogue of
+//! topics ([`topic`]), the start and the orderly stop ([`Broker`]). It alone opens the log.
+//! Does not own: bytes on the wire (`wire`), bytes on disk (`log`), decisions (`guard`), HTTP.
+//! Reading order: [`Broker`] -> [`server`] -> [`api`] -> [`topic`].
+//!
+//! Invariants
+//! - An answer that says "written" leaves only after the log said "durable".
+//! - Requests of one connection take effect in the order in which they arrived, and their answers
+//!   leave in that order, however many are in flight.
+//! - Nothing a peer announces reserves memory; only what it has sent does.
+
+#![allow(dead_code)] // until the APIs that use the shared parts have landed
+
+mod api;
+mod broker;
+mod code;
+mod config;
+mod ctx;
+mod metric;
+mod server;
+mod topic;
+
+pub use broker::{Broker, StartError};
+pub use config::BrokerConfig;

@@ -1,0 +1,62 @@
+//! ApiVersions, v0-4: what this node can do.
+//!
+//! Ours: no features are advertised, so clients use no protocol (transactions v2, KIP-848 groups,
+//! share groups) that is not served. As Kafka does: a version above ours is answered in v0 with
+//! UNSUPPORTED_VERSION and the versions of this API alone (`dispatch`).
+
+use super::{Call, Handler, Reply, TABLE};
+use crate::code::ErrorCode;
+use std::future::{Future, ready};
+use std::ops::RangeInclusive;
+use systole_wire::ApiKey;
+use systole_wire::message::api_versions_response::ApiVersion;
+use systole_wire::message::{ApiVersionsRequest, ApiVersionsResponse};
+
+pub(crate) struct ApiVersions;
+
+impl Handler for ApiVersions {
+    type Request = ApiVersionsRequest;
+    const VERSIONS: RangeInclusive<i16> = 0..=4;
+
+    fn handle(
+        call: Call,
+        request: ApiVersionsRequest,
+    ) -> impl Future<Output = Reply<Self>> + Send + 'static {
+        let (name, version) = (request.client_software_name, request.client_software_version);
+        let legal = call.version < 3 || (is_software_word(&name) && is_software_word(&version));
+        let (code, api_keys) = if legal {
+            if call.version >= 3 {
+                let software = (name.to_string(), version.to_string());
+                // A client that asks twice keeps the name that it gave first.
+                drop(call.peer.software.set(software));
+            }
+            (ErrorCode::None, served().collect())
+        } else {
+            (ErrorCode::InvalidRequest, Vec::new())
+        };
+        let error_code = call.code(code);
+        ready(Reply::Send(ApiVersionsResponse { error_code, api_keys, ..Default::default() }))
+    }
+}
+
+/// What clients are told. Produce is listed from v0 on although it is served from v3 on: older
+/// librdkafka takes a node that does not list them for one without record batches (KAFKA-18659).
+pub(super) fn served() -> impl Iterator<Item = ApiVersion> {
+    TABLE.iter().map(|api| ApiVersion {
+        api_key: api.key.number(),
+        min_version: match api.key {
+            ApiKey::Produce => systole_wire::api::PRODUCE_LISTED_VERSION_MIN,
+            _ => api.version_min,
+        },
+        max_version: api.version_max,
+        ..Default::default()
+    })
+}
+
+/// KIP-511: letters, digits, `-` and `.`, beginning and ending with a letter or digit.
+fn is_software_word(word: &str) -> bool {
+    let inner = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'.');
+    let edge = |it: Option<&u8>| it.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = word.as_bytes();
+    edge(bytes.first()) && edge(bytes.last()) && bytes.iter().copied().all(inner)
+}

@@ -1,0 +1,166 @@
+//! From a frame to its handler, and from the handler's answer to a frame.
+//!
+//! Owns: headers, versions, what becomes of a request that cannot be read. Does not own: which APIs
+//! there are (`super::TABLE`), order and sockets (`server`).
+
+use super::{Call, Handler, Reply, ResponseOf, TABLE, api_versions};
+use crate::code::ErrorCode;
+use crate::ctx::Ctx;
+use crate::server::{Peer, Share};
+use bytes::Bytes;
+use std::future::{Future, ready};
+use std::pin::Pin;
+use std::sync::Arc;
+use systole_kit::{Code, Remedy};
+use systole_wire::header::{self, Preamble};
+use systole_wire::message::{ApiVersionsResponse, Message, Request, ResponseHeader};
+use systole_wire::{ApiKey, DecodeError, EncodeError, Reader, Writer};
+
+/// One row of the table.
+pub(crate) struct Api {
+    pub(crate) key: ApiKey,
+    pub(crate) version_min: i16,
+    pub(crate) version_max: i16,
+    begin: fn(Call, i32, Reader) -> Result<Running, DecodeError>,
+}
+
+impl Api {
+    pub(super) const fn of<H: Handler>() -> Self {
+        let versions = H::VERSIONS;
+        Self {
+            key: <H::Request as Request>::API,
+            version_min: *versions.start(),
+            version_max: *versions.end(),
+            begin: begin::<H>,
+        }
+    }
+}
+
+/// A request under way.
+pub(crate) type Running = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+/// How a request ended, as its connection sees it.
+pub(crate) enum Outcome {
+    /// The answer's frame in pieces, its length first.
+    Send(Vec<Bytes>),
+    Nothing,
+    Close(&'static str),
+}
+
+/// A frame that is no request to this node. As Kafka does, the connection ends without an answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refused {
+    #[error("the request's header cannot be read: {0}")]
+    Header(DecodeError),
+    #[error("API key {0} is not served")]
+    UnknownApi(i16),
+    #[error("{} v{version} is not served, v{min} to v{max} are", api.name())]
+    Version { api: ApiKey, version: i16, min: i16, max: i16 },
+    #[error("the body of {} v{version} cannot be read: {source}", api.name())]
+    Body { api: ApiKey, version: i16, source: DecodeError },
+}
+
+impl Refused {
+    pub(crate) fn code(&self) -> Code {
+        match self {
+            Self::Header(_) | Self::Body { .. } => const { Code::new(2005) },
+            Self::UnknownApi(_) | Self::Version { .. } => const { Code::new(2006) },
+        }
+    }
+    pub(crate) fn remedy(&self) -> Remedy {
+        Remedy::FixRequest
+    }
+}
+
+/// Starts the request in `frame`. `share` is its place in the budget, given back with the answer.
+pub(crate) fn start(
+    ctx: &Arc<Ctx>,
+    peer: &Arc<Peer>,
+    frame: Bytes,
+    share: Option<Share>,
+) -> Result<Running, Refused> {
+    let mut reader = Reader::new(frame);
+    let Preamble { api_key, api_version: version, correlation_id } =
+        Preamble::peek(&reader).map_err(Refused::Header)?;
+    let api = TABLE.iter().find(|it| it.key.number() == api_key);
+    let api = api.ok_or(Refused::UnknownApi(api_key))?;
+    let (min, max) = (api.version_min, api.version_max);
+    if !(min..=max).contains(&version) {
+        return if api.key == ApiKey::ApiVersions {
+            Ok(Box::pin(ready(say_which_versions(correlation_id))))
+        } else {
+            Err(Refused::Version { api: api.key, version, min, max })
+        };
+    }
+    let head = header::decode_request(&mut reader, api.key, version).map_err(Refused::Header)?;
+    let call = Call {
+        ctx: Arc::clone(ctx),
+        peer: Arc::clone(peer),
+        version,
+        client_id: head.client_id,
+        share: Arc::new(share),
+    };
+    let refuse = |source| Refused::Body { api: api.key, version, source };
+    (api.begin)(call, correlation_id, reader).map_err(refuse)
+}
+
+fn begin<H: Handler>(
+    call: Call,
+    correlation_id: i32,
+    mut body: Reader,
+) -> Result<Running, DecodeError> {
+    let request = H::Request::decode(&mut body, call.version)?;
+    let (ctx, version) = (Arc::clone(&call.ctx), call.version);
+    let share = Arc::clone(&call.share);
+    let started_at = ctx.world.clock.instant();
+    let answer = H::handle(call, request);
+    Ok(Box::pin(async move {
+        let outcome = match answer.await {
+            Reply::Send(response) => encode::<H>(correlation_id, version, &response),
+            Reply::Nothing => Outcome::Nothing,
+            Reply::Close(why) => Outcome::Close(why),
+        };
+        let elapsed = ctx.world.clock.instant().since(started_at);
+        ctx.metrics.count_request(H::Request::API, elapsed);
+        drop(share);
+        outcome
+    }))
+}
+
+fn encode<H: Handler>(correlation_id: i32, version: i16, response: &ResponseOf<H>) -> Outcome {
+    let api = H::Request::API;
+    frame(api, version, correlation_id, response).unwrap_or_else(|error| {
+        // A response of ours that the version cannot say is our mistake; the client must not wait.
+        tracing::error!(api = api.name(), version, %error, "an answer could not be written");
+        Outcome::Close("the answer could not be written")
+    })
+}
+
+/// KIP-511: a client that is newer than this node learns in v0 which version it may ask in.
+fn say_which_versions(correlation_id: i32) -> Outcome {
+    let response = ApiVersionsResponse {
+        error_code: ErrorCode::UnsupportedVersion.number(),
+        api_keys: api_versions::served().filter(|it| it.api_key == 18).collect(),
+        ..Default::default()
+    };
+    frame(ApiKey::ApiVersions, 0, correlation_id, &response)
+        .unwrap_or(Outcome::Close("the answer could not be written"))
+}
+
+fn frame(
+    api: ApiKey,
+    version: i16,
+    correlation_id: i32,
+    response: &impl Message,
+) -> Result<Outcome, EncodeError> {
+    let mut to = Writer::default();
+    let head = ResponseHeader { correlation_id, ..Default::default() };
+    header::encode_response(&mut to, api, version, &head)?;
+    response.encode(&mut to, version)?;
+    let limit = i32::MAX.unsigned_abs() as usize;
+    let length =
+        i32::try_from(to.len()).map_err(|_| EncodeError::TooLong { length: to.len(), limit })?;
+    let mut parts = vec![Bytes::copy_from_slice(&length.to_be_bytes())];
+    parts.extend(to.into_chunks());
+    Ok(Outcome::Send(parts))
+}

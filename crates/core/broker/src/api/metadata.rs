@@ -1,0 +1,149 @@
+//! Metadata, v0-13: which brokers there are, and who leads which partition.
+//!
+//! One node: it leads everything, it is the controller, and its leader epoch never changes.
+//! Ours: an absent topic that may be created is there when the answer leaves; Kafka answers with an
+//! error once and creates it meanwhile.
+
+use super::operation;
+use super::{Call, Handler, Reply};
+use crate::code::ErrorCode;
+use crate::topic::{Durable, NewTopic, Topic, plan};
+use std::future::Future;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use systole_kit::Uuid;
+use systole_wire::Str;
+use systole_wire::message::metadata_request::MetadataRequestTopic;
+use systole_wire::message::metadata_response::{
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use systole_wire::message::{MetadataRequest, MetadataResponse};
+
+pub(crate) struct Metadata;
+
+impl Handler for Metadata {
+    type Request = MetadataRequest;
+    const VERSIONS: RangeInclusive<i16> = 0..=13;
+
+    fn handle(
+        call: Call,
+        request: MetadataRequest,
+    ) -> impl Future<Output = Reply<Self>> + Send + 'static {
+        let may_create = request.allow_auto_topic_creation && call.ctx.config.auto_create_topics;
+        let operations = if request.include_topic_authorized_operations {
+            operation::ON_TOPIC
+        } else {
+            operation::NOT_ASKED
+        };
+        let answer = Answer { call, may_create, operations };
+        let asked_for_all = |it: &Vec<_>| answer.call.version == 0 && it.is_empty();
+        let topics = match request.topics.filter(|it| !asked_for_all(it)) {
+            None => answer.call.ctx.topics.all().iter().map(|it| Ok(answer.found(it))).collect(),
+            Some(asked) => asked.into_iter().map(|it| answer.one(&it)).collect::<Vec<_>>(),
+        };
+        let mut response = answer.call.cluster_part();
+        if request.include_cluster_authorized_operations {
+            response.cluster_authorized_operations = operation::ON_CLUSTER;
+        }
+        async move {
+            for topic in topics {
+                response.topics.push(match topic {
+                    Ok(topic) => topic,
+                    Err(created) => answer.created(created).await,
+                });
+            }
+            Reply::Send(response)
+        }
+    }
+}
+
+impl Call {
+    fn cluster_part(&self) -> MetadataResponse {
+        let (host, port) = self.advertised();
+        let node_id = self.ctx.config.node_id;
+        MetadataResponse {
+            brokers: vec![MetadataResponseBroker { node_id, host, port, ..Default::default() }],
+            cluster_id: Some(self.ctx.topics.cluster_id()),
+            controller_id: node_id,
+            ..Default::default()
+        }
+    }
+}
+
+/// What all topics of one answer share.
+struct Answer {
+    call: Call,
+    may_create: bool,
+    operations: i32,
+}
+
+/// A topic that comes into being for this answer.
+type Created = (Arc<Topic>, Durable);
+
+impl Answer {
+    fn one(&self, asked: &MetadataRequestTopic) -> Result<MetadataResponseTopic, Created> {
+        let by_id = !asked.topic_id.is_zero();
+        if self.call.version < 12 && (by_id || asked.name.is_none()) {
+            return Ok(self.failed(asked, ErrorCode::InvalidRequest));
+        }
+        let Some(name) = asked.name.as_ref().filter(|_| !by_id) else {
+            let found = self.call.ctx.topics.by_id(asked.topic_id);
+            let unknown = || self.failed(asked, ErrorCode::UnknownTopicId);
+            return Ok(found.map_or_else(unknown, |it| self.found(&it)));
+        };
+        if let Some(topic) = self.call.ctx.topics.by_name(name) {
+            return Ok(self.found(&topic));
+        }
+        if plan::check_name(name).is_err() {
+            return Ok(self.failed(asked, ErrorCode::InvalidTopic));
+        }
+        if !self.may_create {
+            return Ok(self.failed(asked, ErrorCode::UnknownTopicOrPartition));
+        }
+        match self.call.ctx.topics.create(&NewTopic::named(&**name)) {
+            Ok(created) => Err(created),
+            Err(rejected) => Ok(self.failed(asked, rejected.code)),
+        }
+    }
+
+    async fn created(&self, (topic, durable): Created) -> MetadataResponseTopic {
+        match durable.await {
+            Ok(()) => self.found(&topic),
+            Err(rejected) => {
+                let name = Some(Str::from(&*topic.name));
+                self.failed(&MetadataRequestTopic { name, ..Default::default() }, rejected.code)
+            }
+        }
+    }
+
+    fn failed(&self, asked: &MetadataRequestTopic, code: ErrorCode) -> MetadataResponseTopic {
+        // Before v12 a name cannot be null.
+        let no_name = || (self.call.version < 12).then(Str::default);
+        MetadataResponseTopic {
+            error_code: self.call.code(code),
+            name: asked.name.clone().or_else(no_name),
+            topic_id: asked.topic_id,
+            ..Default::default()
+        }
+    }
+
+    fn found(&self, topic: &Topic) -> MetadataResponseTopic {
+        let node_id = self.call.ctx.config.node_id;
+        let partition = |index| MetadataResponsePartition {
+            partition_index: index,
+            leader_id: node_id,
+            leader_epoch: 0,
+            replica_nodes: vec![node_id],
+            isr_nodes: vec![node_id],
+            ..Default::default()
+        };
+        MetadataResponseTopic {
+            name: Some(Str::from(&*topic.name)),
+            topic_id: if self.call.version >= 10 { topic.id } else { Uuid::ZERO },
+            is_internal: topic.is_internal(),
+            partitions: (0..topic.partition_count).map(partition).collect(),
+            topic_authorized_operations: self.operations,
+            ..Default::default()
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The Kafka APIs: one file each, one line each in [`TABLE`].
+//!
+//! Owns: what a handler is, and which APIs are served. Does not own: the way from a frame to a
+//! handler and back ([`dispatch`]), what an API does (its file).
+//! Reading order: [`Handler`] -> [`Call`] -> [`TABLE`] -> any API. How to add one:
+//! `docs/how-to-add/kafka-api.md`.
+
+mod api_versions;
+mod dispatch;
+mod metadata;
+mod operation;
+
+pub(crate) use dispatch::{Api, Outcome, Refused, Running, start};
+
+use crate::code::ErrorCode;
+use crate::config;
+use crate::ctx::Ctx;
+use crate::server::{Peer, Share};
+use std::future::Future;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use systole_wire::Str;
+use systole_wire::message::Request;
+
+/// Every API that this node serves, in the order of their keys.
+pub(crate) static TABLE: &[Api] =
+    &[Api::of::<metadata::Metadata>(), Api::of::<api_versions::ApiVersions>()];
+
+/// One Kafka API.
+///
+/// `handle` itself runs when the request's turn comes on its connection; the future that it returns
+/// runs beside those of earlier and later requests. So whatever must happen in the order of arrival
+/// (an append, a change of state) belongs before the future, and whatever waits (for the disk, for
+/// other members, for new records) belongs into it. `handle` itself must not block, and the future
+/// may be dropped at any await: the client may leave.
+///
+/// Strings and bytes of the request are slices of its frame: copy what outlives the answer.
+pub(crate) trait Handler: Sized + 'static {
+    type Request: Request;
+    /// Served versions, never more than the codec knows.
+    const VERSIONS: RangeInclusive<i16>;
+
+    fn handle(
+        call: Call,
+        request: Self::Request,
+    ) -> impl Future<Output = Reply<Self>> + Send + 'static;
+}
+
+/// The response message of a handler.
+pub(crate) type ResponseOf<H> = <<H as Handler>::Request as Request>::Response;
+
+/// What goes back to the client.
+pub(crate) enum Reply<H: Handler> {
+    Send(ResponseOf<H>),
+    /// The client expects no answer (Produce with `acks=0`).
+    Nothing,
+    /// There is no answer in which the failure could be told (Produce with `acks=0` that failed).
+    /// The text says why, for the log.
+    Close(&'static str),
+}
+
+/// Who asks, in which version, and everything that the node offers to answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) ctx: Arc<Ctx>,
+    pub(crate) peer: Arc<Peer>,
+    pub(crate) version: i16,
+    /// As the client names itself. It is not trusted, and it is no metric label.
+    pub(crate) client_id: Option<Str>,
+    /// The request's place in the budget of bytes in flight, held as long as any copy of this is.
+    share: Arc<Option<Share>>,
+}
+
+impl Call {
+    /// The address that this client is told to connect to.
+    pub(crate) fn advertised(&self) -> (Str, i32) {
+        let configured = self.ctx.config.advertised.as_deref().and_then(config::split_address);
+        let local = self.peer.local;
+        let (host, port) = configured
+            .map_or_else(|| (local.ip().to_string(), local.port()), |(it, port)| (it.into(), port));
+        (host.into(), port.into())
+    }
+    /// The number of `code`, counted in the metrics unless it says that all is well.
+    pub(crate) fn code(&self, code: ErrorCode) -> i16 {
+        self.ctx.metrics.count_answer(code);
+        code.number()
+    }
+}

@@ -1,0 +1,164 @@
+//! `[broker]`: the embedded node's settings.
+//!
+//! Owns: names, defaults and rules of the settings that are read at start. Does not own: settings
+//! that Kafka's tools change while the node runs (`topic::config`).
+
+use serde::Deserialize;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+use systole_kit::Problems;
+
+/// `[broker]`: the embedded Kafka node.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BrokerConfig {
+    /// Directory of the write-ahead log, the partitions and the catalogue of topics. One node only.
+    pub dir: PathBuf,
+    /// Address of the Kafka listener. Port 0 takes a free one. Only loopback is accepted as long as
+    /// the listener asks nobody who they are.
+    pub listen: SocketAddr,
+    /// Address that clients are told to connect to, as HOST:PORT. Absent: the one they came to.
+    pub advertised: Option<String>,
+    /// This node's id, as clients see it. Range: 0..=2147483647.
+    pub node_id: i32,
+    /// Creates a topic when a client that allows it asks for an absent one.
+    pub auto_create_topics: bool,
+    /// Partitions of a topic whose creator does not say. Range: 1..=10000.
+    pub partitions_default: i32,
+    /// Longest request, in bytes. Range: 1024..=1073741824. Kafka: `socket.request.max.bytes`.
+    pub request_bytes_max: u32,
+    /// Bytes of requests under way on all connections together; beyond it, reading pauses. At
+    /// least `request_bytes_max`.
+    pub requests_in_flight_bytes_max: u32,
+    /// Requests under way on one connection; beyond it, reading from it pauses. Range: 1..=10000.
+    pub requests_in_flight_max: usize,
+    /// Connections in total; those above are closed at once. At least 1. Each takes a file handle.
+    pub connections_max: usize,
+    /// Connections from one IP address; those above are closed at once. At least 1.
+    pub connections_per_address_max: usize,
+    /// A connection on which nothing was heard for so long is closed. At least `1s`. Kafka:
+    /// `connections.max.idle.ms`.
+    #[serde(with = "humantime_serde")]
+    pub connections_idle_max: Duration,
+    /// A request once begun must be complete after so long, plus a second for every 64 KiB of it.
+    /// At least `1s`.
+    #[serde(with = "humantime_serde")]
+    pub frame_wait_max: Duration,
+    /// How often retention, expired producers and the like are looked after. At least `1s`.
+    #[serde(with = "humantime_serde")]
+    pub maintenance_interval: Duration,
+}
+
+impl Default for BrokerConfig {
+    fn default() -> Self {
+        Self {
+            dir: PathBuf::from("data/broker"),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9092)),
+            advertised: None,
+            node_id: 1,
+            auto_create_topics: true,
+            partitions_default: 1,
+            request_bytes_max: 100 * 1024 * 1024,
+            requests_in_flight_bytes_max: 512 * 1024 * 1024,
+            requests_in_flight_max: 128,
+            connections_max: 20_000,
+            connections_per_address_max: 20_000,
+            connections_idle_max: Duration::from_mins(10),
+            frame_wait_max: Duration::from_secs(30),
+            maintenance_interval: Duration::from_secs(30),
+        }
+    }
+}
+
+impl BrokerConfig {
+    /// Reports every broken rule.
+    pub fn check(&self, problems: &mut Problems) {
+        let mut rule = |holds: bool, place: &str, wrong: &str, cure: &str| {
+            if !holds {
+                problems.add(place, wrong, cure);
+            }
+        };
+        let second = Duration::from_secs(1);
+        rule(!self.dir.as_os_str().is_empty(), "dir", "is empty", "name a directory");
+        rule(self.node_id >= 0, "node_id", "is negative", "use 0 or more");
+        let partitions = (1..=PARTITIONS_MAX).contains(&self.partitions_default);
+        rule(partitions, "partitions_default", "is out of range", "use 1..=10000");
+        let request = (1024..=1 << 30).contains(&self.request_bytes_max);
+        rule(request, "request_bytes_max", "is out of range", "use 1024..=1073741824");
+        let budget = self.requests_in_flight_bytes_max >= self.request_bytes_max;
+        let cure = "use at least request_bytes_max";
+        rule(budget, "requests_in_flight_bytes_max", "is below request_bytes_max", cure);
+        let in_flight = (1..=10_000).contains(&self.requests_in_flight_max);
+        rule(in_flight, "requests_in_flight_max", "is out of range", "use 1..=10000");
+        rule(self.connections_max > 0, "connections_max", "is 0", "use at least 1");
+        let per_address = self.connections_per_address_max > 0;
+        rule(per_address, "connections_per_address_max", "is 0", "use at least 1");
+        for (place, value) in [
+            ("connections_idle_max", self.connections_idle_max),
+            ("frame_wait_max", self.frame_wait_max),
+            ("maintenance_interval", self.maintenance_interval),
+        ] {
+            rule(value >= second, place, "is below a second", "use at least 1s");
+        }
+        if let Some(advertised) = &self.advertised {
+            let cure = "write it as HOST:PORT";
+            rule(split_address(advertised).is_some(), "advertised", "is not an address", cure);
+        }
+    }
+}
+
+/// Partitions that one topic may have. Kafka has no such limit and dies of it.
+pub(crate) const PARTITIONS_MAX: i32 = 10_000;
+
+/// `HOST:PORT` in its parts; the brackets of an IPv6 address go.
+pub(crate) fn split_address(address: &str) -> Option<(&str, u16)> {
+    let (host, port) = address.rsplit_once(':')?;
+    let host = host.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(host);
+    if host.is_empty() { None } else { Some((host, port.parse().ok()?)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_keep_every_rule() {
+        let mut problems = Problems::default();
+        BrokerConfig::default().check(&mut problems);
+        assert_eq!(problems, Problems::default());
+    }
+
+    #[test]
+    fn every_broken_rule_is_reported_at_once() {
+        let config = BrokerConfig {
+            dir: PathBuf::new(),
+            node_id: -1,
+            partitions_default: 0,
+            requests_in_flight_bytes_max: 0,
+            connections_idle_max: Duration::ZERO,
+            advertised: Some("nowhere".into()),
+            ..BrokerConfig::default()
+        };
+        let mut problems = Problems::default();
+        config.check(&mut problems);
+        let places: Vec<_> = problems.iter().map(|it| it.place.as_str()).collect();
+        let expected = [
+            "dir",
+            "node_id",
+            "partitions_default",
+            "requests_in_flight_bytes_max",
+            "connections_idle_max",
+            "advertised",
+        ];
+        assert_eq!(places, expected);
+    }
+
+    #[test]
+    fn an_address_is_split_at_its_last_colon() {
+        assert_eq!(split_address("broker.example:9092"), Some(("broker.example", 9092)));
+        assert_eq!(split_address("[::1]:1"), Some(("::1", 1)));
+        assert_eq!(split_address(":1"), None);
+        assert_eq!(split_address("host"), None);
+    }
+}

@@ -1,0 +1,21 @@
+//! What every request can reach.
+//!
+//! Owns: the one list of the node's parts. Does not own: any of them.
+
+use crate::config::BrokerConfig;
+use crate::metric::Metrics;
+use crate::topic::Catalogue;
+use systole_world::World;
+use tokio_util::sync::CancellationToken;
+
+/// The node as its APIs see it. One per node, shared by all connections.
+#[derive(Debug)]
+pub(crate) struct Ctx {
+    pub(crate) config: BrokerConfig,
+    pub(crate) world: World,
+    pub(crate) metrics: Metrics,
+    pub(crate) topics: Catalogue,
+    /// Cancelled when the node begins to stop: whatever waits for something that may never come
+    /// (new records, other members) answers at once with what it has.
+    pub(crate) stopping: CancellationToken,
+}

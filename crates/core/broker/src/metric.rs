@@ -1,0 +1,88 @@
+//! What the node counts about itself.
+//!
+//! Owns: names and handles. Does not own: how they are shown (`telemetry`).
+//!
+//! Labels are API names and error codes. Client ids are none: anyone may choose them, and they may
+//! name people.
+
+use crate::api;
+use crate::code::ErrorCode;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use systole_telemetry::metrics::{
+    self, Counter, Family, Gauge, Histogram, Unit, latency_histogram,
+};
+use systole_wire::ApiKey;
+
+/// One label: its name and its value.
+type Label = [(&'static str, &'static str); 1];
+
+/// Handles, looked up once: counting costs an atomic addition.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    pub(crate) bytes_in: Counter,
+    pub(crate) bytes_out: Counter,
+    pub(crate) connections_open: Gauge,
+    pub(crate) connections_refused: Counter,
+    pub(crate) connections_broken: Counter,
+    pub(crate) reading_paused: Counter,
+    apis: BTreeMap<ApiKey, OneApi>,
+    answers: BTreeMap<ErrorCode, Counter>,
+}
+
+#[derive(Debug)]
+struct OneApi {
+    requests: Counter,
+    seconds: Histogram,
+}
+
+impl Metrics {
+    pub(crate) fn register(all: &metrics::Metrics) -> Self {
+        let section = all.section("broker");
+        let count = |name, help| section.add(name, help, Counter::default());
+        let count_bytes = |name, help| section.add_in(Unit::Bytes, name, help, Counter::default());
+        let requests = Family::<Label, Counter>::default();
+        let requests = section.add("requests", "Requests answered, by API", requests);
+        let seconds =
+            Family::<Label, Histogram, fn() -> Histogram>::new_with_constructor(latency_histogram);
+        let help = "Time from a whole request to its encoded answer, by API";
+        let seconds = section.add_in(Unit::Seconds, "request", help, seconds);
+        let answers = Family::<Label, Counter>::default();
+        let answers = section.add("errors", "Error codes in answers", answers);
+        let open = "Connections now";
+        let refused = "Connections closed at once because all seats were taken";
+        let broken = "Connections closed because the peer did not keep the protocol";
+        let paused = "Frames that had to wait for the budget of requests in flight";
+        let one = |api: &api::Api| {
+            let of = [("api", api.key.name())];
+            let requests = requests.get_or_create(&of).clone();
+            (api.key, OneApi { requests, seconds: seconds.get_or_create(&of).clone() })
+        };
+        let counter =
+            |code: &ErrorCode| (*code, answers.get_or_create(&[("code", code.name())]).clone());
+        Self {
+            bytes_in: count_bytes("received", "Bytes received from clients"),
+            bytes_out: count_bytes("sent", "Bytes sent to clients"),
+            connections_open: section.add("connections_open", open, Gauge::default()),
+            connections_refused: count("connections_refused", refused),
+            connections_broken: count("connections_broken", broken),
+            reading_paused: count("reading_paused", paused),
+            apis: api::TABLE.iter().map(one).collect(),
+            answers: ErrorCode::ALL.iter().map(counter).collect(),
+        }
+    }
+
+    pub(crate) fn count_request(&self, api: ApiKey, took: Duration) {
+        if let Some(it) = self.apis.get(&api) {
+            it.requests.inc();
+            it.seconds.observe(took.as_secs_f64());
+        }
+    }
+    pub(crate) fn count_answer(&self, code: ErrorCode) {
+        if code != ErrorCode::None
+            && let Some(counter) = self.answers.get(&code)
+        {
+            counter.inc();
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! One client's connection: requests in, answers out, both in order, many under way at once.
+//!
+//! Owns: the loop that reads, starts, collects and writes. Does not own: what a request does
+//! (`api`), how many connections there are (`limit`).
+//! Reading order: [`Connection::run`] -> [`Connection::start_requests`] -> [`Closed`].
+//!
+//! One task per connection. Reading pauses when too many requests are under way, when the node has
+//! no budget for another frame, and when the client does not take its answers.
+
+use super::Peer;
+use super::frame::{FrameError, Frames};
+use super::limit::{Budget, Share};
+use super::outbox::Outbox;
+use crate::api::{self, Outcome, Refused, Running};
+use crate::ctx::Ctx;
+use futures_util::future::FutureExt as _;
+use futures_util::stream::{FuturesOrdered, StreamExt as _};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+use systole_kit::Code;
+use systole_world::Instant;
+use systole_world::clock::Sleep;
+use tokio::net::TcpStream;
+
+/// A frame may take the time-out for started frames plus this much more: a second for every 64 KiB.
+const FRAME_BYTES_PER_SECOND_MIN: u32 = 64 * 1024;
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Closed {
+    #[error("the client left")]
+    ByClient,
+    #[error("the node stops")]
+    Stopping,
+    #[error("nothing was heard for {0:?}")]
+    Idle(Duration),
+    #[error("the rest of a request did not come within {0:?}")]
+    HalfRequest(Duration),
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error(transparent)]
+    Request(#[from] Refused),
+    #[error("the request failed and expects no answer: {0}")]
+    Unanswerable(&'static str),
+    #[error("socket: {0}")]
+    Socket(#[from] io::Error),
+}
+
+impl Closed {
+    /// `None`: an ordinary end.
+    pub(crate) fn code(&self) -> Option<Code> {
+        match self {
+            Self::ByClient | Self::Stopping | Self::Idle(_) => None,
+            Self::Unanswerable(_) | Self::Socket(_) => None,
+            Self::HalfRequest(_) => Some(const { Code::new(2007) }),
+            Self::Frame(error) => Some(error.code()),
+            Self::Request(refused) => Some(refused.code()),
+        }
+    }
+}
+
+pub(crate) struct Connection {
+    stream: TcpStream,
+    peer: Arc<Peer>,
+    ctx: Arc<Ctx>,
+    budget: Budget,
+    frames: Frames,
+    /// The place in the budget of the frame that is coming in.
+    share: Option<Share>,
+    waiting_for_share: Option<Pin<Box<dyn Future<Output = Option<Share>> + Send>>>,
+    frame_due_at: Option<(Instant, Duration)>,
+    running: FuturesOrdered<Running>,
+    out: Outbox,
+    heard_at: Instant,
+    stopping: bool,
+}
+
+enum Event {
+    Answer(Outcome),
+    Writable,
+    Readable,
+    Share(Option<Share>),
+    Alarm,
+    Stop,
+}
+
+impl Connection {
+    pub(crate) fn new(stream: TcpStream, peer: Peer, ctx: Arc<Ctx>, budget: Budget) -> Self {
+        Self {
+            stream,
+            peer: Arc::new(peer),
+            budget,
+            frames: Frames::new(ctx.config.request_bytes_max),
+            share: None,
+            waiting_for_share: None,
+            frame_due_at: None,
+            running: FuturesOrdered::new(),
+            out: Outbox::default(),
+            heard_at: ctx.world.clock.instant(),
+            stopping: false,
+            ctx,
+        }
+    }
+
+    /// Serves the connection until it ends.
+    pub(crate) async fn run(mut self) -> Closed {
+        let ctx = Arc::clone(&self.ctx);
+        let mut stop = pin!(ctx.stopping.cancelled());
+        let mut alarm = Alarm::at(&ctx, self.due_at());
+        loop {
+            match self.step(stop.as_mut(), &mut alarm).await {
+                Ok(()) if self.stopping && self.running.is_empty() && self.out.is_empty() => {
+                    return Closed::Stopping;
+                }
+                Ok(()) => alarm.no_later_than(&ctx, self.due_at()),
+                Err(closed) => return closed,
+            }
+        }
+    }
+
+    async fn step(
+        &mut self,
+        stop: Pin<&mut impl Future<Output = ()>>,
+        alarm: &mut Alarm,
+    ) -> Result<(), Closed> {
+        let wants_answers = !self.running.is_empty() && !self.out.is_full();
+        let wants_bytes = self.wants_bytes();
+        let event = tokio::select! {
+            biased;
+            Some(outcome) = self.running.next(), if wants_answers => Event::Answer(outcome),
+            ready = self.stream.writable(), if !self.out.is_empty() => {
+                ready?;
+                Event::Writable
+            }
+            share = async { self.waiting_for_share.as_mut()?.await },
+                if self.waiting_for_share.is_some() => Event::Share(share),
+            ready = self.stream.readable(), if wants_bytes => {
+                ready?;
+                Event::Readable
+            }
+            () = stop, if !self.stopping => Event::Stop,
+            () = &mut alarm.sleep => Event::Alarm,
+        };
+        match event {
+            Event::Answer(outcome) => self.collect(outcome)?,
+            Event::Writable => self.write()?,
+            Event::Readable => self.read()?,
+            Event::Share(share) => {
+                self.waiting_for_share = None;
+                self.share = share;
+                self.expect_frame();
+            }
+            Event::Stop => self.stopping = true,
+            Event::Alarm => {
+                self.check_time()?;
+                alarm.set(&self.ctx, self.due_at());
+            }
+        }
+        self.start_requests()
+    }
+
+    fn wants_bytes(&self) -> bool {
+        !self.stopping
+            && self.waiting_for_share.is_none()
+            && !self.out.is_full()
+            && self.running.len() < self.ctx.config.requests_in_flight_max
+    }
+
+    /// Queues this answer and those right behind it that are ready too, then writes them together.
+    fn collect(&mut self, first: Outcome) -> Result<(), Closed> {
+        let mut next = Some(first);
+        while let Some(outcome) = next {
+            match outcome {
+                Outcome::Send(parts) => parts.into_iter().for_each(|it| self.out.push(it)),
+                Outcome::Nothing => {}
+                Outcome::Close(why) => return Err(Closed::Unanswerable(why)),
+            }
+            next = if self.out.is_full() {
+                None
+            } else {
+                self.running.next().now_or_never().flatten()
+            };
+        }
+        self.write()
+    }
+
+    fn write(&mut self) -> Result<(), Closed> {
+        let written = self.out.write_to(&self.stream)?;
+        if written > 0 {
+            self.heard_at = self.ctx.world.clock.instant();
+            self.ctx.metrics.bytes_out.inc_by(written as u64);
+        }
+        Ok(())
+    }
+
+    fn read(&mut self) -> Result<(), Closed> {
+        match self.stream.try_read_buf(self.frames.room()) {
+            Ok(0) => Err(Closed::ByClient),
+            Ok(n) => {
+                self.heard_at = self.ctx.world.clock.instant();
+                self.ctx.metrics.bytes_in.inc_by(n as u64);
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.frames.release_if_empty();
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Starts every request that has wholly arrived, in order, as far as the limits allow.
+    fn start_requests(&mut self) -> Result<(), Closed> {
+        while self.wants_bytes() {
+            let Some(announced) = self.frames.announced()? else {
+                if self.frames.is_partial() && self.frame_due_at.is_none() {
+                    self.expect_frame();
+                }
+                return Ok(());
+            };
+            if self.share.is_none() {
+                self.share = self.budget.try_take(announced);
+                if self.share.is_none() {
+                    self.ctx.metrics.reading_paused.inc();
+                    self.frame_due_at = None;
+                    self.waiting_for_share = Some(Box::pin(self.budget.clone().take(announced)));
+                    return Ok(());
+                }
+                self.expect_frame();
+            }
+            let Some(frame) = self.frames.take()? else { return Ok(()) };
+            self.frame_due_at = None;
+            self.running.push_back(api::start(&self.ctx, &self.peer, frame, self.share.take())?);
+        }
+        Ok(())
+    }
+
+    /// From now on the rest of the frame is owed.
+    fn expect_frame(&mut self) {
+        let announced = self.frames.announced().ok().flatten().unwrap_or(0);
+        let extra = Duration::from_secs(u64::from(announced / FRAME_BYTES_PER_SECOND_MIN));
+        let wait = self.ctx.config.frame_wait_max + extra;
+        self.frame_due_at = Some((self.ctx.world.clock.instant().plus(wait), wait));
+    }
+
+    /// When the connection must be looked at again, should nothing happen until then.
+    fn due_at(&self) -> Instant {
+        let idle_at = self.heard_at.plus(self.ctx.config.connections_idle_max);
+        self.frame_due_at.map_or(idle_at, |(at, _)| at.min(idle_at))
+    }
+
+    fn check_time(&mut self) -> Result<(), Closed> {
+        let now = self.ctx.world.clock.instant();
+        if let Some((due_at, wait)) = self.frame_due_at
+            && due_at <= now
+        {
+            return Err(Closed::HalfRequest(wait));
+        }
+        if self.due_at() <= now {
+            if self.running.is_empty() && self.waiting_for_share.is_none() {
+                return Err(Closed::Idle(self.ctx.config.connections_idle_max));
+            }
+            self.heard_at = now; // it is we who keep the client waiting
+        }
+        Ok(())
+    }
+}
+
+/// A sleep that is only made anew when it would ring too late.
+struct Alarm {
+    at: Instant,
+    sleep: Sleep,
+}
+
+impl Alarm {
+    fn at(ctx: &Ctx, at: Instant) -> Self {
+        Self { at, sleep: ctx.world.clock.sleep_until(at) }
+    }
+    fn set(&mut self, ctx: &Ctx, at: Instant) {
+        *self = Self::at(ctx, at);
+    }
+    fn no_later_than(&mut self, ctx: &Ctx, at: Instant) {
+        if at < self.at {
+            self.set(ctx, at);
+        }
+    }
+}

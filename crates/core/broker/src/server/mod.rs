@@ -1,0 +1,163 @@
+//! The Kafka listener: accepts connections and gives each a task.
+//!
+//! Owns: the accept loop, the limits on connections, and what is said about closed ones. Does not
+//! own: one connection's work ([`connection`]), what requests mean (`api`).
+//! Reading order: [`Server::start`] -> [`connection`] -> [`frame`] -> [`outbox`] -> [`limit`].
+
+mod connection;
+mod frame;
+mod limit;
+mod outbox;
+mod seldom;
+
+use crate::ctx::Ctx;
+use connection::{Closed, Connection};
+pub(crate) use limit::Share;
+use limit::{Budget, Seat, Seats};
+use seldom::Seldom;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use systole_kit::Code;
+use systole_world::ClockExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::task::TaskTracker;
+
+/// The same kind of refusal is logged once in this time, with the number of those not shown.
+const REFUSAL_LOG_INTERVAL: Duration = Duration::from_secs(10);
+/// The operating system gave no connection: most often there are no more file handles.
+const NOT_ACCEPTED: Code = Code::new(2008);
+/// How long accepting rests when the machine has no more file handles.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long a stop waits for requests under way.
+const STOP_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// The other end of a connection.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
+    /// Our own address as this client reached it: what it is told to connect to, unless another
+    /// address is configured.
+    pub(crate) local: SocketAddr,
+    /// The client library, as told by ApiVersions v3+: name and version.
+    pub(crate) software: OnceLock<(String, String)>,
+}
+
+/// A listener at work.
+#[derive(Debug)]
+pub(crate) struct Server {
+    address: SocketAddr,
+    tasks: TaskTracker,
+    ctx: Arc<Ctx>,
+}
+
+impl Server {
+    /// Serves what `listener` accepts until [`Server::stop`].
+    pub(crate) fn start(ctx: Arc<Ctx>, listener: TcpListener) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        let tasks = TaskTracker::new();
+        let door = Door {
+            seats: Seats::new(ctx.config.connections_max, ctx.config.connections_per_address_max),
+            budget: Budget::new(ctx.config.requests_in_flight_bytes_max),
+            refused: Seldom::new(REFUSAL_LOG_INTERVAL),
+            failed: Arc::new(Seldom::new(REFUSAL_LOG_INTERVAL)),
+            tasks: tasks.clone(),
+            ctx: Arc::clone(&ctx),
+        };
+        tasks.spawn(door.accept_from(listener));
+        Ok(Self { address, tasks, ctx })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts no more, reads no more, and waits until what is under way has been answered. The
+    /// token `stopping` of [`Ctx`] must have been cancelled.
+    pub(crate) async fn stop(self) {
+        self.tasks.close();
+        if self.ctx.world.clock.timeout(STOP_WAIT_MAX, self.tasks.wait()).await.is_err() {
+            tracing::warn!(
+                connections = self.tasks.len(),
+                "requests were still under way after {STOP_WAIT_MAX:?}; their clients get no answer"
+            );
+        }
+    }
+}
+
+/// What the accept loop needs.
+struct Door {
+    seats: Arc<Seats>,
+    budget: Budget,
+    refused: Seldom,
+    failed: Arc<Seldom>,
+    tasks: TaskTracker,
+    ctx: Arc<Ctx>,
+}
+
+impl Door {
+    async fn accept_from(self, listener: TcpListener) {
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = self.ctx.stopping.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, address)) => self.admit(stream, address),
+                Err(error) => {
+                    self.refused.say(&self.ctx, |hidden| {
+                        let code = NOT_ACCEPTED;
+                        tracing::warn!(%code, %error, hidden, "a connection was not accepted");
+                    });
+                    self.ctx.world.clock.sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn admit(&self, stream: TcpStream, address: SocketAddr) {
+        let seat = match self.seats.take(address.ip()) {
+            Ok(seat) => seat,
+            Err(full) => {
+                self.ctx.metrics.connections_refused.inc();
+                self.refused.say(&self.ctx, |hidden| {
+                    tracing::warn!(code = %full.code(), %address, hidden, "refused: {full}");
+                });
+                return;
+            }
+        };
+        // Requests are small and someone waits for the answer.
+        let local = stream.set_nodelay(true).and_then(|()| stream.local_addr());
+        let Ok(local) = local else { return }; // gone before it was served
+        let peer = Peer { address, local, software: OnceLock::new() };
+        let connection = Connection::new(stream, peer, Arc::clone(&self.ctx), self.budget.clone());
+        let (ctx, failed) = (Arc::clone(&self.ctx), Arc::clone(&self.failed));
+        self.tasks.spawn(async move {
+            ctx.metrics.connections_open.inc();
+            let seat: Seat = seat;
+            let closed = connection.run().await;
+            ctx.metrics.connections_open.dec();
+            drop(seat);
+            report(&ctx, &failed, address, &closed);
+        });
+    }
+}
+
+/// Ordinary ends are for debugging only; a peer that does not speak the protocol is worth a line.
+fn report(ctx: &Ctx, failed: &Seldom, address: SocketAddr, closed: &Closed) {
+    match closed {
+        Closed::ByClient | Closed::Stopping | Closed::Idle(_) | Closed::Socket(_) => {
+            tracing::debug!(%address, "connection closed: {closed}");
+        }
+        Closed::Unanswerable(_) => tracing::debug!(%address, "connection closed: {closed}"),
+        Closed::HalfRequest(_) | Closed::Frame(_) | Closed::Request(_) => {
+            ctx.metrics.connections_broken.inc();
+            failed.say(ctx, |hidden| {
+                let code = closed.code().map(|it| it.to_string()).unwrap_or_default();
+                tracing::warn!(code, %address, hidden, "connection closed: {closed}");
+            });
+        }
+    }
+}

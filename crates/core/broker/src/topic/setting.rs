@@ -1,0 +1,125 @@
+//! A topic's settings as typed values, ready for use.
+//!
+//! Owns: the fields that something on this node obeys. Does not own: names, defaults and ranges
+//! (`config`).
+
+use super::config::{self, Definition};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Explicitly set values: by topic name for a topic, by broker name for the node.
+pub(crate) type Overrides = BTreeMap<String, String>;
+
+/// What a topic's records are held to. Built once per change, read on every request.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Settings {
+    pub(crate) cleanup_delete: bool,
+    pub(crate) cleanup_compact: bool,
+    /// Codec that stored batches must have; `None` keeps them as they came.
+    pub(crate) compression: Option<&'static str>,
+    pub(crate) compression_gzip_level: i32,
+    pub(crate) compression_lz4_level: i32,
+    pub(crate) compression_zstd_level: i32,
+    /// Records are acknowledged before they are on disk.
+    pub(crate) relaxed_flush: bool,
+    pub(crate) flush_interval: Duration,
+    pub(crate) message_bytes_max: usize,
+    pub(crate) timestamp_after_max_ms: i64,
+    pub(crate) timestamp_before_max_ms: i64,
+    pub(crate) log_append_time: bool,
+    pub(crate) insync_replicas_min: i64,
+    /// `None`: no limit.
+    pub(crate) retention_bytes: Option<u64>,
+    /// `None`: for ever.
+    pub(crate) retention: Option<Duration>,
+    pub(crate) segment_bytes: u64,
+    pub(crate) segment_age_max: Duration,
+    pub(crate) index_interval_bytes: u32,
+}
+
+/// The value in force for one setting of a topic: its own, else the node's, else the default.
+pub(crate) fn in_force<'a>(
+    definition: &Definition,
+    topic: &'a Overrides,
+    broker: &'a Overrides,
+) -> &'a str {
+    let own = topic.get(definition.name);
+    own.or_else(|| broker.get(definition.broker_name)).map_or(definition.default, String::as_str)
+}
+
+impl Settings {
+    /// Values that are no longer legal (a rule became stricter between two versions of this node)
+    /// give way to the default.
+    pub(crate) fn new(topic: &Overrides, broker: &Overrides) -> Self {
+        let values = Values { topic, broker };
+        let cleanup: Vec<_> = config::split_list(values.text("cleanup.policy")).collect();
+        Self {
+            cleanup_delete: cleanup.contains(&"delete"),
+            cleanup_compact: cleanup.contains(&"compact"),
+            compression: match values.text("compression.type") {
+                "uncompressed" => Some("uncompressed"),
+                "zstd" => Some("zstd"),
+                "lz4" => Some("lz4"),
+                "snappy" => Some("snappy"),
+                "gzip" => Some("gzip"),
+                _ => None,
+            },
+            compression_gzip_level: values.narrow("compression.gzip.level"),
+            compression_lz4_level: values.narrow("compression.lz4.level"),
+            compression_zstd_level: values.narrow("compression.zstd.level"),
+            relaxed_flush: values.number("flush.messages") > 1,
+            flush_interval: values.duration("flush.ms").unwrap_or(Duration::MAX),
+            message_bytes_max: values.narrow("max.message.bytes"),
+            timestamp_after_max_ms: values.number("message.timestamp.after.max.ms"),
+            timestamp_before_max_ms: values.number("message.timestamp.before.max.ms"),
+            log_append_time: values.text("message.timestamp.type") == "LogAppendTime",
+            insync_replicas_min: values.number("min.insync.replicas"),
+            retention_bytes: u64::try_from(values.number("retention.bytes")).ok(),
+            retention: values.duration("retention.ms"),
+            segment_bytes: values.narrow("segment.bytes"),
+            segment_age_max: values.duration("segment.ms").unwrap_or(Duration::MAX),
+            index_interval_bytes: values.narrow("index.interval.bytes"),
+        }
+    }
+}
+
+struct Values<'a> {
+    topic: &'a Overrides,
+    broker: &'a Overrides,
+}
+
+impl<'a> Values<'a> {
+    #[expect(clippy::expect_used, reason = "every name above has a row: a test builds `Settings`")]
+    fn text(&self, name: &str) -> &'a str {
+        let definition = config::of_topic(name).expect("the setting has a row");
+        let value = in_force(definition, self.topic, self.broker);
+        if definition.check(value).is_ok() { value } else { definition.default }
+    }
+    fn number(&self, name: &str) -> i64 {
+        self.text(name).trim().parse().unwrap_or(i64::MAX)
+    }
+    /// The ranges in `config` are within the types that are asked for here.
+    fn narrow<T: TryFrom<i64> + Default>(&self, name: &str) -> T {
+        T::try_from(self.number(name)).unwrap_or_default()
+    }
+    fn duration(&self, name: &str) -> Option<Duration> {
+        u64::try_from(self.number(name)).ok().map(Duration::from_millis)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topics_value_beats_the_nodes_which_beats_the_default() {
+        let set = |name: &str, value: &str| Overrides::from([(name.to_owned(), value.to_owned())]);
+        let (none, broker) = (Overrides::new(), set("log.retention.ms", "5"));
+        let retention =
+            |topic: &Overrides, broker: &Overrides| Settings::new(topic, broker).retention;
+        assert_eq!(retention(&none, &none), Some(Duration::from_hours(7 * 24)));
+        assert_eq!(retention(&none, &broker), Some(Duration::from_millis(5)));
+        assert_eq!(retention(&set("retention.ms", "-1"), &broker), None);
+        assert_eq!(retention(&set("retention.ms", "rubbish"), &none), retention(&none, &none));
+    }
+}

@@ -1,0 +1,7 @@
+//! The broker from outside: a node in a temporary directory, and clients that speak frames.
+#![allow(clippy::disallowed_methods)] // tests open their own sockets
+#![allow(dead_code)] // parts of the harness wait for their first user
+
+mod frames;
+mod harness;
+mod metadata;
