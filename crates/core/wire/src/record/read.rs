@@ -33,6 +33,11 @@ impl<'a> RecordSet<'a> {
         Ok(Self { data, header })
     }
 
+    /// The header of the batch, as it came.
+    pub const fn header(&self) -> &BatchHeader {
+        &self.header
+    }
+    /// Bytes of the records, decompressed.
     pub fn size_bytes(&self) -> usize {
         self.data.len()
     }
