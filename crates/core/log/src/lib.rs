@@ -1,1 +1,57 @@
-//! placeholder
+//! Partition logs on disk: what was acknowledged is there after a crash, and nothing else.
+//!
+//! Owns: the write-ahead log with group commit, segments with their indexes, checkpoints, recovery,
+//! retention, the state of idempotent producers. Does not own: topics' names and configurations,
+//! groups, transactions, validation of what a client sends (`broker`), or when to do maintenance
+//! (the owner calls [`Log::maintain`]).
+//!
+//! Reading order: [`Log`] -> [`Partition`] -> `engine` (the commit) -> `keeper` (into segments) ->
+//! `checkpoint` -> `recovery`; bytes in `docs/formats/`.
+//!
+//! Invariants
+//! - An append is acknowledged after one fsync of the write-ahead log covers it.
+//! - Readers see nothing above the high watermark, and no byte that is not what was written.
+//! - Offsets are contiguous; where damage left a gap, the gap is an error and never skipped in
+//!   silence.
+//! - A failed sync is final: nothing more is written, what waited is refused, reads go on.
+//! - Every step between two writes may be the last one before a crash.
+//! - Payloads stay opaque and out of logs, errors and `Debug`.
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
+
+mod batch;
+mod checkpoint;
+mod commits;
+mod directory;
+mod engine;
+mod error;
+mod field;
+mod keeper;
+mod log;
+mod options;
+mod partition;
+mod position;
+mod producers;
+mod recovery;
+mod report;
+mod retention;
+mod segment;
+#[cfg(test)]
+mod tests;
+mod wal;
+
+pub use batch::LEADER_EPOCH;
+pub use commits::Ticket;
+pub use error::{AppendError, OpenError, ReadError};
+pub use log::{Log, Status};
+pub use options::{Options, PartitionConfig};
+pub use partition::{Appended, Bounds, DeleteError, Origin, Partition, Records, Watch};
+pub use position::{Offset, PartitionId};
+pub use report::{Damage, RecoveryReport};
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// A thread that panicked while holding a lock left the state between two steps, each of which is
+/// complete in itself; going on is better than failing every later call.
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,246 @@
+//! A checkpoint: from here on the write-ahead log is needed, before it the segments suffice.
+//!
+//! Owns: the checkpoint file and taking one. Does not own: recovery from it. Bytes:
+//! `docs/formats/checkpoint.md`.
+//!
+//! Two files are written in turn, each as a whole: a crash while one is written leaves the other.
+
+use crate::engine::Engine;
+use crate::field;
+use crate::lock;
+use crate::partition::{Shared, State};
+use crate::position::{Offset, PartitionId};
+use crate::producers::Producers;
+use crate::segment::Extent;
+use crate::wal::Sequence;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use systole_kit::Uuid;
+use systole_world::{Disk, Open};
+
+const MAGIC: [u8; 8] = *b"SYSCKP\0\x01";
+const HEAD_LEN: usize = 40;
+const EXTENT_LEN: usize = 48;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Checkpoint {
+    pub(crate) log_id: u64,
+    /// Counts checkpoints; the higher of two files is the newer.
+    pub(crate) number: u64,
+    /// Groups up to this one are in the segments.
+    pub(crate) covered: Sequence,
+    pub(crate) partitions: Vec<Saved>,
+}
+
+/// One partition as it was at a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Saved {
+    pub(crate) id: PartitionId,
+    pub(crate) log_start: Offset,
+    /// Everything below is durable in the segments.
+    pub(crate) end: Offset,
+    pub(crate) segments: Vec<(Offset, Extent)>,
+    pub(crate) producers: Producers,
+}
+
+/// The two files of a directory, read.
+#[derive(Debug, Default)]
+pub(crate) struct Slots {
+    pub(crate) newest: Option<Checkpoint>,
+    /// A file has content that cannot be read: torn by a crash while it was written, or damaged.
+    pub(crate) unreadable: Option<PathBuf>,
+}
+
+pub(crate) fn slot_path(root: &Path, number: u64) -> PathBuf {
+    root.join(format!("checkpoint-{}", number % 2))
+}
+
+pub(crate) fn read_slots(disk: &dyn Disk, root: &Path) -> io::Result<Slots> {
+    let mut slots = Slots::default();
+    for number in 0..2 {
+        let path = slot_path(root, number);
+        let bytes = match disk.open(&path, Open::Read) {
+            Ok(file) => {
+                let mut bytes = vec![0; field::size(file.len()?)];
+                file.read_exact_at(&mut bytes, 0)?;
+                bytes
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        match Checkpoint::decode(&bytes) {
+            Some(it) if slots.newest.as_ref().is_none_or(|other| it.number > other.number) => {
+                slots.newest = Some(it);
+            }
+            Some(_) => {}
+            None => slots.unreadable = Some(path),
+        }
+    }
+    Ok(slots)
+}
+
+impl Checkpoint {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        out.extend_from_slice(&MAGIC);
+        out.extend_from_slice(&self.log_id.to_le_bytes());
+        out.extend_from_slice(&self.number.to_le_bytes());
+        out.extend_from_slice(&self.covered.to_le_bytes());
+        put_count(&mut out, self.partitions.len());
+        put_count(&mut out, 0);
+        self.partitions.iter().for_each(|it| it.encode(&mut out));
+        let crc = crc32c::crc32c(&out);
+        out.extend_from_slice(&crc.to_le_bytes());
+        out
+    }
+    /// `None` unless every byte is as it was written.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let body_len = bytes.len().checked_sub(4)?;
+        let body = bytes.get(..body_len)?;
+        if field::array(body, 0)? != MAGIC
+            || field::le_u32(bytes, body_len)? != crc32c::crc32c(body)
+        {
+            return None;
+        }
+        let mut at = HEAD_LEN;
+        let mut partitions = Vec::new();
+        for _ in 0..field::le_u32(body, 32)? {
+            partitions.push(Saved::decode(body, &mut at)?);
+        }
+        Some(Self {
+            log_id: field::le_u64(body, 8)?,
+            number: field::le_u64(body, 16)?,
+            covered: field::le_u64(body, 24)?,
+            partitions,
+        })
+    }
+}
+
+impl Saved {
+    fn of(shared: &Shared, state: &State) -> Self {
+        let end = state.written();
+        let mut producers = state.producers.clone();
+        producers.roll_back(end);
+        Self {
+            id: shared.id,
+            log_start: state.log_start,
+            end,
+            segments: state.segments.iter().map(|it| (it.base(), it.extent)).collect(),
+            producers,
+        }
+    }
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.id.topic.as_bytes());
+        out.extend_from_slice(&self.id.index.to_le_bytes());
+        out.extend_from_slice(&self.log_start.raw().to_le_bytes());
+        out.extend_from_slice(&self.end.raw().to_le_bytes());
+        put_count(out, self.segments.len());
+        for (base, extent) in &self.segments {
+            out.extend_from_slice(&base.raw().to_le_bytes());
+            out.extend_from_slice(&extent.end.raw().to_le_bytes());
+            out.extend_from_slice(&extent.bytes.to_le_bytes());
+            out.extend_from_slice(&extent.first_timestamp.to_le_bytes());
+            out.extend_from_slice(&extent.max_timestamp.to_le_bytes());
+            out.extend_from_slice(&extent.max_timestamp_at.raw().to_le_bytes());
+        }
+        self.producers.encode_below(self.end, out);
+    }
+    fn decode(bytes: &[u8], at: &mut usize) -> Option<Self> {
+        let start = *at;
+        let mut segments = Vec::new();
+        *at = start + 40;
+        for _ in 0..field::le_u32(bytes, start + 36)? {
+            let offset = |from: usize| Offset::from_wire(field::le_i64(bytes, *at + from)?);
+            let extent = Extent {
+                end: offset(8)?,
+                bytes: field::le_u64(bytes, *at + 16)?,
+                first_timestamp: field::le_i64(bytes, *at + 24)?,
+                max_timestamp: field::le_i64(bytes, *at + 32)?,
+                max_timestamp_at: offset(40)?,
+            };
+            segments.push((offset(0)?, extent));
+            *at += EXTENT_LEN;
+        }
+        Some(Self {
+            id: PartitionId {
+                topic: Uuid::from_bytes(field::array(bytes, start)?),
+                index: field::le_i32(bytes, start + 16)?,
+            },
+            log_start: Offset::from_wire(field::le_i64(bytes, start + 20)?)?,
+            end: Offset::from_wire(field::le_i64(bytes, start + 28)?)?,
+            segments,
+            producers: Producers::decode(bytes, at)?,
+        })
+    }
+}
+
+fn put_count(out: &mut Vec<u8>, count: usize) {
+    out.extend_from_slice(&u32::try_from(count).unwrap_or(u32::MAX).to_le_bytes());
+}
+
+impl Engine {
+    pub(crate) fn checkpoint_due(&self) -> bool {
+        self.wal_bytes.load(Ordering::Relaxed) >= self.options.checkpoint_bytes
+            && self.published.load(Ordering::Acquire) > self.checkpointed.load(Ordering::Relaxed)
+    }
+
+    /// Moves everything published so far into durable segments, writes that down, and frees the
+    /// files of the write-ahead log that are covered. The caller has the turn. Blocks on one fsync
+    /// per partition written since the last checkpoint.
+    pub(crate) fn checkpoint(&self) -> io::Result<()> {
+        // Read first: what is published later may go into the segments as well, and replaying it
+        // once more does no harm.
+        let covered = self.published.load(Ordering::Acquire);
+        self.remove_due();
+        let partitions = self.all_shared();
+        self.fill_all()?;
+        for shared in &partitions {
+            self.fill(shared, shared.high_watermark())?;
+            self.sync_partition(shared)?;
+            if self.filling_due() {
+                self.fill_all()?; // appends must not wait for a thousand fsyncs
+            }
+        }
+        let disk = self.handles.disk();
+        disk.sync_dir(&self.root.join("partitions"))?;
+        let number = self.checkpoints.load(Ordering::Relaxed) + 1;
+        let partitions = partitions.iter().filter_map(|shared| {
+            let state = lock(&shared.state);
+            (!state.deleted).then(|| Saved::of(shared, &state))
+        });
+        let partitions = partitions.collect();
+        let checkpoint = Checkpoint { log_id: self.log_id, number, covered, partitions };
+        let file = disk.open(&slot_path(&self.root, number), Open::Create)?;
+        let bytes = checkpoint.encode();
+        file.write_all_at(&bytes, 0)?;
+        file.set_len(bytes.len() as u64)?;
+        file.sync_data()?;
+        disk.sync_dir(&self.root)?;
+        self.checkpoints.store(number, Ordering::Relaxed);
+        self.checkpointed.store(covered, Ordering::Relaxed);
+        let mut wal = lock(&self.wal);
+        wal.retire(covered);
+        self.wal_bytes.store(wal.live_bytes(), Ordering::Relaxed);
+        drop(wal);
+        self.room.notify_waiters();
+        Ok(())
+    }
+
+    /// A checkpoint outside the usual turn, at an orderly stop.
+    pub(crate) fn checkpoint_now(&self) {
+        let _turn = self.chores.turn();
+        if let Err(error) = self.checkpoint() {
+            self.note_keeping_error(&error);
+        }
+    }
+
+    /// Every partition, in the order of their ids.
+    pub(crate) fn all_shared(&self) -> Vec<Arc<Shared>> {
+        let partitions = self.partitions.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<_> = partitions.values().cloned().collect();
+        all.sort_by_key(|it| it.id);
+        all
+    }
+}

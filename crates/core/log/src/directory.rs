@@ -1,0 +1,83 @@
+//! The log's directory: who owns it and which format it has.
+//!
+//! Owns: the files `lock` and `format`. Does not own: the rest.
+
+use crate::error::OpenError;
+use crate::field;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use systole_world::{Disk, File, Open};
+
+/// Changes with any change of bytes on disk that an older version would misread.
+pub(crate) const FORMAT: u32 = 1;
+
+/// Takes the directory for this process, or says who has it. Held until the result is dropped.
+pub(crate) fn take(disk: &dyn Disk, root: &Path) -> Result<Arc<dyn File>, OpenError> {
+    let path = root.join("lock");
+    let lock = disk.open(&path, Open::Create).map_err(OpenError::io(&path))?;
+    if !lock.try_lock().map_err(OpenError::io(&path))? {
+        let holder = read_text(&*lock).ok().and_then(|it| it.trim().parse().ok());
+        return Err(OpenError::Locked { dir: root.to_owned(), holder });
+    }
+    // A courtesy to whoever finds the directory locked, for which a full disk must not stop us.
+    let pid = format!("{}\n", std::process::id());
+    if lock.write_all_at(pid.as_bytes(), 0).and_then(|()| lock.set_len(pid.len() as u64)).is_err() {
+        tracing::debug!(path = %path.display(), "process id not noted in the lock file");
+    }
+    Ok(lock)
+}
+
+/// What the file `format` says.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Absent,
+    Ours {
+        log_id: u64,
+    },
+    /// Torn by a crash in the first start, or damaged later.
+    Unreadable,
+}
+
+pub(crate) fn read_format(disk: &dyn Disk, root: &Path) -> Result<Format, OpenError> {
+    let path = root.join("format");
+    let text = match disk.open(&path, Open::Read).and_then(|it| read_text(&*it)) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Format::Absent),
+        Err(error) => return Err(OpenError::io(&path)(error)),
+    };
+    let Some((body, crc)) = text.trim_end().rsplit_once(' ') else { return Ok(Format::Unreadable) };
+    if u32::from_str_radix(crc, 16).ok() != Some(crc32c::crc32c(body.as_bytes())) {
+        return Ok(Format::Unreadable);
+    }
+    let mut words = body.split(' ');
+    let found = words.nth(1).unwrap_or_default();
+    if found != FORMAT.to_string() {
+        let (dir, found) = (root.to_owned(), found.to_owned());
+        return Err(OpenError::Format { dir, found, ours: FORMAT });
+    }
+    let log_id = words.next().and_then(|it| u64::from_str_radix(it, 16).ok());
+    Ok(log_id.map_or(Format::Unreadable, |log_id| Format::Ours { log_id }))
+}
+
+/// One line: `systole-log FORMAT LOG-ID CRC`, the numbers behind the format in hexadecimal.
+pub(crate) fn write_format(disk: &dyn Disk, root: &Path, log_id: u64) -> Result<(), OpenError> {
+    let path = root.join("format");
+    let body = format!("systole-log {FORMAT} {log_id:016x}");
+    let line = format!("{body} {:08x}\n", crc32c::crc32c(body.as_bytes()));
+    let write = || {
+        let file = disk.open(&path, Open::Create)?;
+        file.write_all_at(line.as_bytes(), 0)?;
+        file.set_len(line.len() as u64)?;
+        file.sync_data()?;
+        disk.sync_dir(root)
+    };
+    write().map_err(OpenError::io(&path))
+}
+
+fn read_text(file: &dyn File) -> io::Result<String> {
+    const TEXT_BYTES_MAX: u64 = 4096;
+    let mut bytes = vec![0; field::size(file.len()?.min(TEXT_BYTES_MAX))];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

@@ -1,0 +1,382 @@
+//! Housekeeping behind the write-ahead log: batches go from memory into segments, files that nobody
+//! needs go, spare files come.
+//!
+//! Owns: the list of chores and each chore as one step. Does not own: the thread (`log`), or the
+//! checkpoint itself (`checkpoint`).
+//!
+//! One thread at a time runs these steps ([`Chores::turn`]), so only it writes, syncs and removes
+//! segments. Batches wait in memory until there is enough of them for one large write: per
+//! partition, or over all; never one system call per batch.
+
+use crate::engine::Engine;
+use crate::error::AppendError;
+use crate::lock;
+use crate::partition::{Directory, Shared, State, Stored};
+use crate::position::Offset;
+use crate::segment::{Extent, Segment, SegmentFile, index};
+use crate::wal::writer::is_full;
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use systole_world::Open;
+
+/// Bytes gathered for one write to a segment, or one larger batch.
+const WRITE_BYTES: usize = 2 * 1024 * 1024;
+
+/// What is to be done, and by whom it was asked.
+#[derive(Debug, Default)]
+pub(crate) struct Chores {
+    list: Mutex<List>,
+    woken: Condvar,
+    turn: Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct List {
+    /// Partitions with batches in memory.
+    waiting: Vec<Arc<Shared>>,
+    /// Those with many.
+    full: Vec<Arc<Shared>>,
+    trimmed: Vec<Arc<Shared>>,
+    removed: Vec<Arc<Shared>>,
+    wake: bool,
+    stop: bool,
+}
+
+impl Chores {
+    /// Whoever holds this may write segments.
+    pub(crate) fn turn(&self) -> MutexGuard<'_, ()> {
+        lock(&self.turn)
+    }
+    pub(crate) fn list(&self, shared: &Arc<Shared>, state: &mut State, full_bytes: u64) {
+        let full = state.tail_bytes >= full_bytes;
+        if state.listed && !full {
+            return;
+        }
+        let mut list = lock(&self.list);
+        if !std::mem::replace(&mut state.listed, true) {
+            list.waiting.push(Arc::clone(shared));
+        }
+        if full && !list.full.last().is_some_and(|it| Arc::ptr_eq(it, shared)) {
+            list.full.push(Arc::clone(shared));
+            self.wake_with(&mut list);
+        }
+    }
+    pub(crate) fn add_trimmed(&self, shared: &Arc<Shared>) {
+        let mut list = lock(&self.list);
+        list.trimmed.push(Arc::clone(shared));
+        self.wake_with(&mut list);
+    }
+    pub(crate) fn add_removed(&self, shared: &Arc<Shared>) {
+        let mut list = lock(&self.list);
+        list.removed.push(Arc::clone(shared));
+        self.wake_with(&mut list);
+    }
+    pub(crate) fn wake(&self) {
+        self.wake_with(&mut lock(&self.list));
+    }
+    pub(crate) fn stop(&self) {
+        let mut list = lock(&self.list);
+        list.stop = true;
+        self.wake_with(&mut list);
+    }
+    fn wake_with(&self, list: &mut List) {
+        list.wake = true;
+        self.woken.notify_one();
+    }
+    /// Blocks until there may be something to do; `false` once stopped.
+    pub(crate) fn wait(&self) -> bool {
+        let mut list = lock(&self.list);
+        while !list.wake && !list.stop {
+            list = self.woken.wait(list).unwrap_or_else(PoisonError::into_inner);
+        }
+        list.wake = false;
+        !list.stop
+    }
+}
+
+/// Batches of one partition on their way into one segment.
+struct Load {
+    file: Arc<SegmentFile>,
+    before: Extent,
+    index_end: Option<index::End>,
+    batches: Vec<Stored>,
+}
+
+impl Engine {
+    pub(crate) fn filling_due(&self) -> bool {
+        self.tail_bytes.load(Ordering::Relaxed) >= self.options.fill_total_bytes
+    }
+
+    /// Does what is due. Blocks on file IO.
+    pub(crate) fn keep(&self) {
+        let _turn = self.chores.turn();
+        if self.refusing() == Some(AppendError::DiskFailed) {
+            return;
+        }
+        if let Err(error) = self.keep_inner() {
+            self.note_keeping_error(&error);
+        }
+    }
+
+    /// A full disk may pass; anything else leaves unknown bytes behind and is fatal.
+    pub(crate) fn note_keeping_error(&self, error: &io::Error) {
+        if !is_full(error) {
+            self.fail(None, error);
+        } else if !self.stalled.swap(true, Ordering::Relaxed) {
+            tracing::warn!(%error, "no space for segments; batches stay in memory and in the log");
+            self.room.notify_waiters();
+        }
+    }
+
+    fn keep_inner(&self) -> io::Result<()> {
+        self.remove_due();
+        let full = std::mem::take(&mut lock(&self.chores.list).full);
+        for shared in full {
+            self.fill(&shared, shared.high_watermark())?;
+        }
+        if self.filling_due() {
+            self.fill_all()?;
+        }
+        self.add_spare();
+        if self.checkpoint_due() {
+            self.checkpoint()?;
+        }
+        self.stalled.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Removes what deletions and trims left behind.
+    pub(crate) fn remove_due(&self) {
+        let (trimmed, removed) = {
+            let mut list = lock(&self.chores.list);
+            (std::mem::take(&mut list.trimmed), std::mem::take(&mut list.removed))
+        };
+        for shared in removed {
+            self.remove_partition_files(&shared);
+        }
+        for shared in trimmed {
+            self.remove_trimmed_segments(&shared);
+        }
+    }
+
+    pub(crate) fn remove_partition_files(&self, shared: &Shared) {
+        let segments = std::mem::take(&mut lock(&shared.state).segments);
+        for segment in &segments {
+            self.handles.forget(&segment.file);
+        }
+        match self.handles.disk().remove_dir_all(&shared.dir) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                // The next start removes what no checkpoint knows.
+                tracing::warn!(partition = %shared.id, %error, "files of a deleted partition stay");
+            }
+            _ => {}
+        }
+    }
+
+    fn remove_trimmed_segments(&self, shared: &Shared) {
+        let gone: Vec<Segment> = {
+            let mut state = lock(&shared.state);
+            let start = state.log_start;
+            let count = state.segments.iter().take_while(|it| it.extent.end <= start).count();
+            state.segments.drain(..count).collect()
+        };
+        for segment in gone {
+            self.handles.forget(&segment.file);
+            for path in [&segment.file.log_path, &segment.file.index_path] {
+                match self.handles.disk().remove_file(path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        tracing::warn!(path = %path.display(), %error, "trimmed segment stays");
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn add_spare(&self) {
+        let Some(spare) = lock(&self.wal).start_spare() else { return };
+        match spare.prepare(self.handles.disk()) {
+            Ok(spare) => lock(&self.wal).add_spare(spare),
+            // The writer makes a file itself when it needs one, or says why it cannot.
+            Err(error) => tracing::warn!(%error, "no spare file for the write-ahead log"),
+        }
+    }
+
+    /// Writes everything durable of every partition into its segments.
+    pub(crate) fn fill_all(&self) -> io::Result<()> {
+        let waiting = std::mem::take(&mut lock(&self.chores.list).waiting);
+        for (at, shared) in waiting.iter().enumerate() {
+            lock(&shared.state).listed = false;
+            let outcome = self.fill(shared, shared.high_watermark());
+            if outcome.is_err() {
+                for shared in waiting.iter().skip(at) {
+                    let mut state = lock(&shared.state);
+                    self.chores.list(shared, &mut state, u64::MAX);
+                }
+                return outcome;
+            }
+            self.relist(shared);
+        }
+        Ok(())
+    }
+
+    /// What came in meanwhile, or is not durable yet, must not be forgotten.
+    fn relist(&self, shared: &Arc<Shared>) {
+        let mut state = lock(&shared.state);
+        if !state.tail.is_empty() && !state.deleted {
+            self.chores.list(shared, &mut state, u64::MAX);
+        }
+    }
+
+    /// Writes the batches below `up_to` into segments. The caller has the turn.
+    pub(crate) fn fill(&self, shared: &Shared, up_to: Offset) -> io::Result<()> {
+        while let Some(load) = self.next_load(shared, up_to) {
+            self.write_load(shared, &load)?;
+        }
+        if lock(&shared.state).unsynced_bytes >= self.options.sync_ahead_bytes {
+            self.sync_partition(shared)?;
+        }
+        Ok(())
+    }
+
+    fn next_load(&self, shared: &Shared, up_to: Offset) -> Option<Load> {
+        let mut state = lock(&shared.state);
+        let first = state.tail.front().map(|it| it.header).filter(|it| it.last() < up_to)?;
+        if state.deleted {
+            return None;
+        }
+        if state.wants_roll(state.segments.last().map(|it| (it.base(), it.extent)), &first) {
+            let empty = Extent::empty(first.base);
+            state.ahead.remove(&first.base);
+            state.segments.push(Segment::new(self.next_key(), &shared.dir, first.base, empty));
+            state.directory = state.directory.unsynced();
+        }
+        let active = state.segments.last()?;
+        let (base, before) = (active.base(), active.extent);
+        let (mut extent, mut bytes) = (before, 0);
+        let fitting = state.tail.iter().take_while(|it| {
+            let is_first = bytes == 0;
+            bytes += it.bytes.len();
+            let fits = is_first
+                || (bytes <= WRITE_BYTES && !state.wants_roll(Some((base, extent)), &it.header));
+            extent.take_in(&it.header);
+            fits && it.header.last() < up_to
+        });
+        let batches = fitting.cloned().collect();
+        Some(Load { file: Arc::clone(&active.file), before, index_end: active.index_end, batches })
+    }
+
+    fn write_load(&self, shared: &Shared, load: &Load) -> io::Result<()> {
+        if lock(&shared.state).directory == Directory::Absent {
+            self.handles.disk().create_dir_all(&shared.dir)?;
+            lock(&shared.state).directory = Directory::Made;
+        }
+        let log = self.handles.log(&load.file, Open::Create)?;
+        let mut index_end = match load.index_end {
+            Some(end) => end,
+            None => self.open_index(load)?,
+        };
+        let (mut bytes, mut entries) = (Vec::new(), Vec::new());
+        let (mut extent, index_at) = (load.before, index_end.bytes);
+        for Stored { header, bytes: batch } in &load.batches {
+            if index_end.wants_entry(extent.bytes) {
+                let entry = index::Entry {
+                    offset: header.base,
+                    position: extent.bytes,
+                    max_timestamp_before: extent.max_timestamp,
+                };
+                entry.encode(&mut entries);
+                index_end.bytes += index::ENTRY_LEN as u64;
+                index_end.indexed_at = extent.bytes;
+            }
+            bytes.extend_from_slice(batch);
+            extent.take_in(header);
+        }
+        log.write_all_at(&bytes, load.before.bytes)?;
+        if !entries.is_empty() {
+            self.handles.index(&load.file, Open::Create)?.write_all_at(&entries, index_at)?;
+        }
+        self.finish_load(shared, load, (extent, index_end));
+        Ok(())
+    }
+
+    fn open_index(&self, load: &Load) -> io::Result<index::End> {
+        match self.handles.index(&load.file, Open::ReadWrite) {
+            Ok(file) => {
+                let end = index::end(&*file, load.before.bytes)?;
+                file.set_len(end.bytes)?;
+                Ok(end)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(index::End::default()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn finish_load(&self, shared: &Shared, load: &Load, (extent, index_end): (Extent, index::End)) {
+        let mut state = lock(&shared.state);
+        state.unsynced_bytes += extent.bytes - load.before.bytes;
+        let active = state.segments.iter_mut().rfind(|it| it.file.key == load.file.key);
+        if let Some(segment) = active {
+            segment.extent = extent;
+            segment.index_end = Some(index_end);
+            segment.synced = false;
+        }
+        let mut freed = 0;
+        while let Some(it) = state.tail.pop_front_if(|it| it.header.last() < extent.end) {
+            freed += it.bytes.len() as u64;
+        }
+        state.tail_bytes -= freed;
+        drop(state);
+        self.tail_bytes.fetch_sub(freed, Ordering::Relaxed);
+        self.room.notify_waiters();
+    }
+
+    /// Makes everything written to the segments of one partition durable.
+    pub(crate) fn sync_partition(&self, shared: &Shared) -> io::Result<()> {
+        let (unsynced, sync_dir): (Vec<_>, bool) = {
+            let state = lock(&shared.state);
+            let unsynced = state.segments.iter().filter(|it| !it.synced);
+            let files = unsynced.map(|it| Arc::clone(&it.file)).collect();
+            (files, state.directory == Directory::Made)
+        };
+        for file in &unsynced {
+            self.handles.log(file, Open::ReadWrite)?.sync_data()?;
+        }
+        if sync_dir {
+            self.handles.disk().sync_dir(&shared.dir)?;
+        }
+        let mut state = lock(&shared.state);
+        state.segments.iter_mut().for_each(|it| it.synced = true);
+        state.unsynced_bytes = 0;
+        if sync_dir {
+            state.directory = Directory::Durable;
+        }
+        Ok(())
+    }
+}
+
+impl Directory {
+    const fn unsynced(self) -> Self {
+        match self {
+            Self::Absent => Self::Absent,
+            Self::Made | Self::Durable => Self::Made,
+        }
+    }
+}
+
+impl State {
+    /// Whether `batch` must begin a new segment, the last one being as given.
+    fn wants_roll(&self, last: Option<(Offset, Extent)>, batch: &crate::batch::Header) -> bool {
+        let Some((base, extent)) = last else { return true };
+        if base == batch.base {
+            return false;
+        }
+        let age = i64::try_from(self.config.segment_age.as_millis()).unwrap_or(i64::MAX);
+        let spans = batch.max_timestamp.saturating_sub(extent.first_timestamp);
+        extent.end != batch.base
+            || self.ahead.contains(&batch.base)
+            || (extent.bytes > 0
+                && (extent.bytes + batch.bytes as u64 > self.config.segment_bytes || spans > age))
+    }
+}

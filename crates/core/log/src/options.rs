@@ -1,0 +1,102 @@
+//! Limits of the log and the settings of a partition.
+//!
+//! Owns: their names, units and defaults. Does not own: reading a configuration file (`node`) or
+//! topic configurations (`broker`, which hands the outcome down with [`Partition::configure`]).
+//!
+//! [`Partition::configure`]: crate::Partition::configure
+
+use std::time::Duration;
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+
+/// Limits of one log directory. All sizes in bytes.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The first file of the write-ahead log, small so that an empty directory is ready at once;
+    /// each next one is 4 times larger up to `wal_file_bytes`.
+    pub wal_first_file_bytes: u64,
+    /// The size of a file of the write-ahead log.
+    pub wal_file_bytes: u64,
+    /// Freed files kept for reuse; more are removed.
+    pub wal_spare_files_max: usize,
+    /// After so many bytes in the write-ahead log a checkpoint moves its beginning.
+    pub checkpoint_bytes: u64,
+    /// With so many bytes in the write-ahead log, [`Log::room`](crate::Log::room) waits. Bounds the
+    /// time of a recovery.
+    pub wal_bytes_max: u64,
+    /// One commit group takes at most this much, or a single larger batch.
+    pub group_bytes_max: usize,
+    /// The largest batch that is accepted.
+    pub batch_bytes_max: usize,
+    /// Batches held in memory until they are in a segment. [`Log::room`](crate::Log::room) waits
+    /// beyond it; beyond five quarters of it appends are refused.
+    pub tail_bytes_max: u64,
+    /// A partition with so many bytes in memory is written to its segment.
+    pub fill_partition_bytes: u64,
+    /// With so many bytes in memory, all partitions are written to their segments.
+    pub fill_total_bytes: u64,
+    /// A segment with so many bytes not yet durable is synced ahead of the checkpoint, so that the
+    /// checkpoint has little left to do.
+    pub sync_ahead_bytes: u64,
+    /// Open segment and index files.
+    pub open_files_max: usize,
+    /// Idempotent producers are forgotten this long after their last append
+    /// (`producer.id.expiration.ms`).
+    pub producer_expiry: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            wal_first_file_bytes: MIB,
+            wal_file_bytes: 64 * MIB,
+            wal_spare_files_max: 4,
+            checkpoint_bytes: 128 * MIB,
+            wal_bytes_max: 384 * MIB,
+            group_bytes_max: 4 * 1024 * 1024,
+            batch_bytes_max: 64 * 1024 * 1024,
+            tail_bytes_max: 128 * MIB,
+            fill_partition_bytes: MIB,
+            fill_total_bytes: 32 * MIB,
+            sync_ahead_bytes: 16 * MIB,
+            open_files_max: 128,
+            producer_expiry: Duration::from_hours(24),
+        }
+    }
+}
+
+/// Settings of one partition, named as Kafka's topic configurations are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartitionConfig {
+    /// `segment.bytes`
+    pub segment_bytes: u64,
+    /// `segment.ms`, by record time: a segment does not span more.
+    pub segment_age: Duration,
+    /// `retention.ms`; `None` keeps for ever.
+    pub retention_age: Option<Duration>,
+    /// `retention.bytes`; `None` is without limit.
+    pub retention_bytes: Option<u64>,
+    /// `flush.messages`: an append is answered after its fsync at least every so many records. 1,
+    /// our default, makes every append durable before its answer.
+    pub flush_messages: u64,
+    /// `flush.ms`: what was answered without fsync gets one within this time, checked by
+    /// [`Log::maintain`](crate::Log::maintain).
+    pub flush_age: Option<Duration>,
+    /// `message.timestamp.type=LogAppendTime`: records get the time of the append.
+    pub log_append_time: bool,
+}
+
+impl Default for PartitionConfig {
+    fn default() -> Self {
+        Self {
+            segment_bytes: 1024 * MIB,
+            segment_age: Duration::from_hours(7 * 24),
+            retention_age: Some(Duration::from_hours(7 * 24)),
+            retention_bytes: None,
+            flush_messages: 1,
+            flush_age: None,
+            log_append_time: false,
+        }
+    }
+}

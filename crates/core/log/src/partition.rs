@@ -1,0 +1,528 @@
+//! One partition: assigns offsets, keeps what is not yet in a segment, and answers reads.
+//!
+//! Owns: the state of a partition and the handle [`Partition`]. Does not own: durability
+//! (`engine`), moving batches into segments (`keeper`), or topics' names and configurations
+//! (`broker`).
+//!
+//! Invariants
+//! - Below the high watermark everything is durable (or, for a relaxed partition, with the OS);
+//!   nothing above it is ever read or written to a segment.
+//! - `tail` holds exactly the batches from the last segment's end to `next`, without a gap.
+//! - Whoever holds `state` may take the queue's lock, never the other way round.
+
+use crate::batch::{self, Header};
+use crate::commits::Ticket;
+use crate::engine::{Engine, Queued};
+use crate::error::{AppendError, ReadError};
+use crate::lock;
+use crate::options::PartitionConfig;
+use crate::position::{Offset, PartitionId};
+use crate::producers::{Producers, Verdict};
+use crate::report::Damage;
+use crate::segment::Segment;
+use crate::segment::reader::{Ask, Damaged, Spot, View};
+use crate::wal::{Entry, Kind};
+use bytes::{Bytes, BytesMut};
+use std::collections::{BTreeSet, VecDeque};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use systole_kit::Timestamp;
+use tokio::sync::Notify;
+
+/// Places in segments where readers stopped, so that the next read needs no search.
+const HINTS: usize = 8;
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) id: PartitionId,
+    pub(crate) dir: PathBuf,
+    high_watermark: AtomicI64,
+    pub(crate) state: Mutex<State>,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) config: PartitionConfig,
+    pub(crate) deleted: bool,
+    pub(crate) log_start: Offset,
+    /// The offset of the next append.
+    pub(crate) next: Offset,
+    pub(crate) tail: VecDeque<Stored>,
+    pub(crate) tail_bytes: u64,
+    pub(crate) segments: Vec<Segment>,
+    /// During recovery: segment files found beyond the checkpoint, to roll where they rolled.
+    pub(crate) ahead: BTreeSet<Offset>,
+    pub(crate) producers: Producers,
+    /// The keeper knows that there is something to write.
+    pub(crate) listed: bool,
+    pub(crate) directory: Directory,
+    pub(crate) unsynced_bytes: u64,
+    pub(crate) latest: Ticket,
+    relaxed_records: u64,
+    watchers: Vec<(u64, Arc<Notify>)>,
+    next_watcher: u64,
+    hints: VecDeque<(u64, Spot)>,
+}
+
+/// How much of the partition's directory is certain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Directory {
+    /// Perhaps not there yet.
+    Absent,
+    /// There; some names in it may not survive a crash.
+    Made,
+    Durable,
+}
+
+/// A batch in memory, at its place.
+#[derive(Debug, Clone)]
+pub(crate) struct Stored {
+    pub(crate) header: Header,
+    pub(crate) bytes: Bytes,
+}
+
+impl Shared {
+    pub(crate) fn new(id: PartitionId, dir: PathBuf, config: PartitionConfig) -> Self {
+        let state = State {
+            config,
+            deleted: false,
+            log_start: Offset::ZERO,
+            next: Offset::ZERO,
+            tail: VecDeque::new(),
+            tail_bytes: 0,
+            segments: Vec::new(),
+            ahead: BTreeSet::new(),
+            producers: Producers::default(),
+            listed: false,
+            directory: Directory::Absent,
+            unsynced_bytes: 0,
+            latest: Ticket::NONE,
+            relaxed_records: 0,
+            watchers: Vec::new(),
+            next_watcher: 0,
+            hints: VecDeque::new(),
+        };
+        Self { id, dir, high_watermark: AtomicI64::new(0), state: Mutex::new(state) }
+    }
+    pub(crate) fn high_watermark(&self) -> Offset {
+        Offset::new(self.high_watermark.load(Ordering::Acquire))
+    }
+    pub(crate) fn advance(&self, to: Offset) {
+        self.high_watermark.fetch_max(to.raw(), Ordering::AcqRel);
+    }
+}
+
+impl State {
+    /// The end of what is in segments.
+    pub(crate) fn written(&self) -> Offset {
+        self.tail.front().map_or(self.next, |it| it.header.base)
+    }
+    pub(crate) fn push(&mut self, stored: Stored) {
+        self.next = stored.header.last().next();
+        self.tail_bytes += stored.bytes.len() as u64;
+        self.tail.push_back(stored);
+    }
+    /// Forgets every batch from `end` on, as if it had never been appended. Gives their bytes.
+    pub(crate) fn roll_back(&mut self, end: Offset) -> u64 {
+        let mut freed = 0;
+        while let Some(it) = self.tail.pop_back_if(|it| it.header.base >= end) {
+            freed += it.bytes.len() as u64;
+        }
+        self.tail_bytes -= freed;
+        self.next = end;
+        self.producers.roll_back(end);
+        freed
+    }
+    pub(crate) fn notify(&self) {
+        for (_, watcher) in &self.watchers {
+            watcher.notify_one();
+        }
+    }
+    fn hint(&self, key: u64, from: Offset) -> Option<Spot> {
+        self.hints.iter().find(|it| it.0 == key && it.1.offset == from).map(|it| it.1)
+    }
+    fn remember(&mut self, key: u64, used: Offset, next: Spot) {
+        self.hints.retain(|it| it.1.offset != used && it.1.offset != next.offset);
+        if self.hints.len() >= HINTS {
+            self.hints.pop_front();
+        }
+        self.hints.push_back((key, next));
+    }
+}
+
+/// Who appends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A client: sequence and epoch of an idempotent producer are enforced.
+    Client,
+    /// The broker itself: control batches, its own topics.
+    Broker,
+}
+
+/// Where a batch went. Answer the client once `ticket` is done
+/// ([`Log::done`](crate::Log::done)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    pub base_offset: Offset,
+    pub last_offset: Offset,
+    pub log_start: Offset,
+    /// The time that the records got, if the partition uses the time of the append.
+    pub append_time: Option<Timestamp>,
+    /// The producer repeated a batch: these are the offsets of the first time.
+    pub duplicate: bool,
+    pub ticket: Ticket,
+}
+
+/// Where a partition begins and ends for readers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    pub log_start: Offset,
+    pub high_watermark: Offset,
+}
+
+/// Whole batches in offset order; the first may begin before the offset asked for.
+#[derive(Clone)]
+pub struct Records {
+    pub chunks: Vec<Bytes>,
+    pub bounds: Bounds,
+}
+
+impl Records {
+    pub fn size(&self) -> usize {
+        self.chunks.iter().map(Bytes::len).sum()
+    }
+    /// All batches in one piece; free of copying if they already are.
+    pub fn into_bytes(mut self) -> Bytes {
+        if self.chunks.len() == 1 {
+            return self.chunks.pop().unwrap_or_default();
+        }
+        let mut joined = BytesMut::with_capacity(self.size());
+        self.chunks.iter().for_each(|it| joined.extend_from_slice(it));
+        joined.freeze()
+    }
+}
+
+impl std::fmt::Debug for Records {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Records({} bytes, {:?})", self.size(), self.bounds)
+    }
+}
+
+/// A handle to one partition. Cheap to clone; stays valid, though useless, after a deletion.
+#[derive(Debug, Clone)]
+pub struct Partition {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) engine: Arc<Engine>,
+}
+
+impl Partition {
+    pub fn id(&self) -> PartitionId {
+        self.shared.id
+    }
+    pub fn bounds(&self) -> Bounds {
+        self.bounds_of(&lock(&self.shared.state))
+    }
+    fn bounds_of(&self, state: &State) -> Bounds {
+        Bounds { log_start: state.log_start, high_watermark: self.shared.high_watermark() }
+    }
+    /// Bytes in segments and waiting for them.
+    pub fn size_bytes(&self) -> u64 {
+        let state = lock(&self.shared.state);
+        state.segments.iter().map(|it| it.extent.bytes).sum::<u64>() + state.tail_bytes
+    }
+    pub fn producers(&self) -> usize {
+        lock(&self.shared.state).producers.len()
+    }
+    pub fn config(&self) -> PartitionConfig {
+        lock(&self.shared.state).config
+    }
+    /// Takes effect with the next append, roll and [`Log::maintain`](crate::Log::maintain).
+    pub fn configure(&self, config: PartitionConfig) {
+        lock(&self.shared.state).config = config;
+    }
+
+    /// Appends one whole record batch, already validated: gives it its offsets and queues it for
+    /// the write-ahead log. No IO, no waiting: one copy of the batch.
+    ///
+    /// # Errors  Nothing was appended. What happens later to what was, the ticket tells.
+    pub fn append(&self, batch: &[u8], origin: Origin) -> Result<Appended, AppendError> {
+        let malformed = AppendError::Malformed { bytes: batch.len() };
+        let header = Header::read(batch).filter(|it| it.bytes == batch.len()).ok_or(malformed)?;
+        self.engine.admit(batch.len())?;
+        let now = self.engine.world.clock.now();
+        let mut state = lock(&self.shared.state);
+        if state.deleted {
+            return Err(AppendError::Deleted);
+        }
+        if origin == Origin::Client
+            && let Some(earlier) = self.check_producer(&state, &header)?
+        {
+            return Ok(earlier);
+        }
+        let append_time = state.config.log_append_time.then_some(now);
+        let bytes = batch::place(batch, state.next, append_time);
+        let header = Header::read(&bytes).ok_or(malformed)?;
+        let entry = Entry {
+            kind: Kind::Batch,
+            partition: self.shared.id,
+            first: header.base,
+            last: header.last(),
+            body: bytes.clone(),
+        };
+        let records = i64::from(header.last_delta) + 1;
+        let relaxed = state.relaxed_records.saturating_add(records.unsigned_abs());
+        let durable = relaxed >= state.config.flush_messages;
+        let shared = Arc::clone(&self.shared);
+        let ticket = self.engine.enqueue(Queued::new(shared, entry, durable))?;
+        state.relaxed_records = if durable { 0 } else { relaxed };
+        state.latest = ticket;
+        state.producers.note(&header, self.shared.high_watermark(), now);
+        state.push(Stored { header, bytes });
+        Ok(Appended {
+            base_offset: header.base,
+            last_offset: header.last(),
+            log_start: state.log_start,
+            append_time,
+            duplicate: false,
+            ticket,
+        })
+    }
+
+    fn check_producer(
+        &self,
+        state: &State,
+        header: &Header,
+    ) -> Result<Option<Appended>, AppendError> {
+        let Some(writer) = header.producer else { return Ok(None) };
+        let got = writer.first_sequence.unwrap_or(-1);
+        match state.producers.check(writer, header.count) {
+            Verdict::Append => Ok(None),
+            Verdict::Fenced { current } => Err(AppendError::Fenced { current, got: writer.epoch }),
+            Verdict::OutOfOrder { expected } => Err(AppendError::OutOfOrder { expected, got }),
+            Verdict::Duplicate { first, last } => Ok(Some(Appended {
+                base_offset: first,
+                last_offset: last,
+                log_start: state.log_start,
+                append_time: None,
+                duplicate: true,
+                // The first time may still be on its way to the disk.
+                ticket: if last < self.shared.high_watermark() {
+                    Ticket::NONE
+                } else {
+                    state.latest
+                },
+            })),
+        }
+    }
+
+    /// Reads whole batches from the one that holds `from`, below the high watermark: at least one
+    /// if there is any, and otherwise at most `max_bytes`. Empty at the end. May stop early (at the
+    /// end of a segment); asking again goes on. Blocks on file IO unless the records are recent
+    /// enough to be in memory.
+    ///
+    /// # Errors  [`ReadError::Damaged`] names the range that cannot be served; it is never served
+    /// in part, and reading goes on behind it.
+    pub fn read(&self, from: Offset, max_bytes: usize) -> Result<Records, ReadError> {
+        let state = lock(&self.shared.state);
+        let bounds = self.bounds_of(&state);
+        if state.deleted {
+            return Err(ReadError::Deleted);
+        }
+        if from < bounds.log_start || from > bounds.high_watermark {
+            let Bounds { log_start: start, high_watermark: end } = bounds;
+            return Err(ReadError::OutOfRange { asked: from, start, end });
+        }
+        if from >= state.written() || from == bounds.high_watermark {
+            let chunks = from_tail(&state.tail, (from, bounds.high_watermark), max_bytes);
+            return Ok(Records { chunks, bounds });
+        }
+        let segment = self.holding(&state, from)?;
+        let hint = state.hint(segment.file.key, from);
+        drop(state);
+        let view = self.view(&segment);
+        match view.read(Ask { from, max_bytes, hint }) {
+            Ok(Ok(batches)) => {
+                let mut state = lock(&self.shared.state);
+                state.remember(segment.file.key, from, batches.next);
+                Ok(Records { chunks: vec![batches.bytes], bounds })
+            }
+            Ok(Err(damaged)) => Err(self.damaged(damaged)),
+            Err(source) => Err(ReadError::Io { partition: self.shared.id, source }),
+        }
+    }
+
+    /// The segment with `from`, or the gap between two segments that recovery had to leave.
+    fn holding(&self, state: &State, from: Offset) -> Result<Segment, ReadError> {
+        let after = state.segments.partition_point(|it| it.base() <= from);
+        let before = after.checked_sub(1).and_then(|it| state.segments.get(it));
+        match before {
+            Some(it) if from < it.extent.end => Ok(it.clone()),
+            before => {
+                let first = before.map_or(state.log_start, |it| it.extent.end);
+                let next = state.segments.get(after).map_or(state.written(), Segment::base);
+                Err(self.damaged(Damaged { first, last: next.before() }))
+            }
+        }
+    }
+
+    fn damaged(&self, it: Damaged) -> ReadError {
+        let Damaged { first, last } = it;
+        let partition = self.shared.id;
+        // Retention may have removed the file while it was being read: that is no damage.
+        let bounds = self.bounds();
+        if lock(&self.shared.state).deleted {
+            return ReadError::Deleted;
+        }
+        if last < bounds.log_start {
+            let Bounds { log_start: start, high_watermark: end } = bounds;
+            return ReadError::OutOfRange { asked: first, start, end };
+        }
+        self.engine.damage.report(Damage::Records { partition, first, last });
+        ReadError::Damaged { partition, first, last }
+    }
+
+    fn view<'a>(&'a self, segment: &'a Segment) -> View<'a> {
+        View { handles: &self.engine.handles, file: &segment.file, extent: segment.extent }
+    }
+
+    /// The first batch with a record at `at` or later, by record time (which need not be monotonic).
+    /// `None`: every record is older. Blocks on file IO.
+    ///
+    /// # Source  Kafka `ListOffsets` with a timestamp; the record inside the batch is the caller's
+    /// to find.
+    pub fn seek_time(&self, at: Timestamp) -> Result<Option<Bytes>, ReadError> {
+        let at = at.as_millis();
+        let (segments, log_start) = {
+            let state = lock(&self.shared.state);
+            (state.segments.clone(), state.log_start)
+        };
+        for segment in segments.iter().filter(|it| it.extent.end > log_start) {
+            let found = self
+                .view(segment)
+                .find_time(at)
+                .map_err(|source| ReadError::Io { partition: self.shared.id, source })?;
+            match found {
+                None => {}
+                Some(Err(damaged)) => return Err(self.damaged(damaged)),
+                Some(Ok(spot)) => {
+                    let from = spot.offset.max(log_start);
+                    return self.first_batch(from, |it| it.max_timestamp >= at);
+                }
+            }
+        }
+        let from = self.tail_start();
+        self.first_batch(from, |it| it.max_timestamp >= at)
+    }
+
+    /// The first batch that holds the largest timestamp, if there are records. Blocks on file IO.
+    pub fn seek_max_time(&self) -> Result<Option<Bytes>, ReadError> {
+        let end = self.shared.high_watermark();
+        let state = lock(&self.shared.state);
+        let kept = state.segments.iter().filter(|it| it.extent.end > state.log_start);
+        let stored = kept.map(|it| (it.extent.max_timestamp, it.extent.max_timestamp_at));
+        let waiting = state.tail.iter().filter(|it| it.header.last() < end);
+        let waiting = waiting.map(|it| (it.header.max_timestamp, it.header.base));
+        // Of equal timestamps the first counts.
+        let newest = stored.chain(waiting).max_by_key(|it| (it.0, std::cmp::Reverse(it.1)));
+        let log_start = state.log_start;
+        drop(state);
+        match newest {
+            Some((_, at)) => self.first_batch(at.max(log_start), |_| true),
+            None => Ok(None),
+        }
+    }
+
+    fn tail_start(&self) -> Offset {
+        let state = lock(&self.shared.state);
+        state.written().max(state.log_start)
+    }
+
+    fn first_batch(
+        &self,
+        mut from: Offset,
+        wanted: impl Fn(&Header) -> bool,
+    ) -> Result<Option<Bytes>, ReadError> {
+        loop {
+            let found = self.read(from, 1)?.into_bytes();
+            let Some(header) = Header::read(&found) else { return Ok(None) };
+            if wanted(&header) {
+                return Ok(Some(found));
+            }
+            from = header.last().next();
+        }
+    }
+
+    /// Removes all records below `offset` (at most the high watermark). In effect once the ticket
+    /// is done.
+    ///
+    /// # Source  Kafka `DeleteRecords`
+    pub fn delete_before(&self, offset: Offset) -> Result<Ticket, DeleteError> {
+        let mut state = lock(&self.shared.state);
+        let bounds = self.bounds_of(&state);
+        if state.deleted {
+            return Err(DeleteError::Refused(AppendError::Deleted));
+        }
+        if offset > bounds.high_watermark {
+            let end = bounds.high_watermark;
+            return Err(DeleteError::BeyondEnd { asked: offset, end });
+        }
+        if offset <= bounds.log_start {
+            return Ok(Ticket::NONE);
+        }
+        let entry = Entry::control(Kind::Trim, self.shared.id, offset);
+        let queued = Queued::new(Arc::clone(&self.shared), entry, true);
+        let ticket = self.engine.enqueue(queued).map_err(DeleteError::Refused)?;
+        state.latest = ticket;
+        Ok(ticket)
+    }
+
+    /// `wake` is notified (one permit) each time the high watermark or the log start moves, and at
+    /// a deletion, until the result is dropped. Subscribe, then look, then wait.
+    pub fn watch(&self, wake: &Arc<Notify>) -> Watch {
+        let mut state = lock(&self.shared.state);
+        let id = state.next_watcher;
+        state.next_watcher += 1;
+        state.watchers.push((id, Arc::clone(wake)));
+        Watch { shared: Arc::clone(&self.shared), id }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DeleteError {
+    #[error("offset {asked} is beyond the high watermark {end}")]
+    BeyondEnd { asked: Offset, end: Offset },
+    #[error(transparent)]
+    Refused(AppendError),
+}
+
+/// A subscription to one partition; ends when dropped.
+#[derive(Debug)]
+pub struct Watch {
+    shared: Arc<Shared>,
+    id: u64,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        lock(&self.shared.state).watchers.retain(|it| it.0 != self.id);
+    }
+}
+
+fn from_tail(
+    tail: &VecDeque<Stored>,
+    (from, end): (Offset, Offset),
+    max_bytes: usize,
+) -> Vec<Bytes> {
+    let start = tail.partition_point(|it| it.header.last() < from);
+    let mut chunks = Vec::new();
+    let mut size = 0;
+    for it in tail.iter().skip(start).take_while(|it| it.header.last() < end) {
+        size += it.bytes.len();
+        if !chunks.is_empty() && size > max_bytes {
+            break;
+        }
+        chunks.push(it.bytes.clone());
+    }
+    chunks
+}

@@ -1,0 +1,490 @@
+//! From a directory as a crash left it to a log that goes on.
+//!
+//! Owns: the order of recovery. Does not own: which groups count (`wal::chain`), file formats.
+//!
+//! Checkpoint -> groups of the write-ahead log behind it -> segments behind it -> new checkpoint.
+//! Until the new checkpoint is durable nothing that the old one needs is touched, so a crash during
+//! recovery leaves it to be done again. Batches from the write-ahead log go where they were before,
+//! byte for byte; a batch that it lost is taken from the segment if it is intact there; what remains
+//! is a gap, reported, and a new segment begins behind it.
+
+use crate::batch::{self, Header};
+use crate::checkpoint::{self, Checkpoint, Saved, Slots};
+use crate::directory::{self, Format};
+use crate::engine::{Engine, Parts};
+use crate::error::OpenError;
+use crate::field;
+use crate::lock;
+use crate::options::{Options, PartitionConfig};
+use crate::partition::{Directory, Shared, Stored};
+use crate::position::{Offset, PartitionId};
+use crate::report::{Damage, RecoveryReport};
+use crate::segment::reader::Walk;
+use crate::segment::{self, Extent, Segment};
+use crate::wal::chain::{self, Chain};
+use crate::wal::frame::{self, Place};
+use crate::wal::writer::{Resume, Sizes, is_full};
+use crate::wal::{Kind, Wal};
+use bytes::Bytes;
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+use systole_world::{File, Open, World};
+
+/// Rolls happen where they happened before and nowhere else.
+const NO_ROLL: PartitionConfig = PartitionConfig {
+    segment_bytes: u64::MAX,
+    segment_age: Duration::MAX,
+    retention_age: None,
+    retention_bytes: None,
+    flush_messages: 1,
+    flush_age: None,
+    log_append_time: false,
+};
+
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) engine: Engine,
+    pub(crate) report: RecoveryReport,
+    pub(crate) lock: Arc<dyn File>,
+}
+
+pub(crate) fn open(world: &World, root: &Path, options: Options) -> Result<Opened, OpenError> {
+    let began = world.clock.instant();
+    let disk = Arc::clone(&world.disk);
+    let wal_dir = root.join("wal");
+    for dir in [wal_dir.clone(), root.join("partitions")] {
+        disk.create_dir_all(&dir).map_err(OpenError::io(&dir))?;
+    }
+    let lock = directory::take(&*disk, root)?;
+    let format = directory::read_format(&*disk, root)?;
+    let slots = checkpoint::read_slots(&*disk, root).map_err(OpenError::io(root))?;
+    let mut report = RecoveryReport::default();
+    let log_id = settle_log_id(world, root, (&format, &slots))?;
+
+    let files = wal_files(world, &wal_dir).map_err(OpenError::io(&wal_dir))?;
+    let covered = slots.newest.as_ref().map_or(0, |it| it.covered);
+    let scanned = scan(world, &files, log_id).map_err(OpenError::io(&wal_dir))?;
+    report.wal_bytes = scanned.bytes;
+    let highest = scanned.found.iter().map(|it| it.head.sequence).max().unwrap_or(0).max(covered);
+    let chain = chain::choose(scanned.found, covered);
+    let previous = chain.groups.last().map_or(covered, |it| it.head.sequence);
+
+    let sizes = Sizes {
+        first_file_bytes: options.wal_first_file_bytes,
+        file_bytes: options.wal_file_bytes,
+        spare_files_max: options.wal_spare_files_max,
+    };
+    let resume = Resume { log_id, previous, highest };
+    let wal = Wal::new(disk, &wal_dir, sizes, (resume, files.clone()));
+    let wal = wal.map_err(OpenError::io(&wal_dir))?;
+    let parts = Parts { root: root.to_owned(), log_id, options, wal };
+    let engine = Engine::new(world.clone(), parts);
+    engine.published.store(highest, Ordering::Release);
+    note_found(&engine, root, (&format, &slots, &chain));
+
+    let dirty = highest > covered || slots.newest.is_none() || slots.unreadable.is_some();
+    let recovery = Recovery { engine: &engine, files, report: &mut report };
+    recovery.run(slots, &chain, dirty).map_err(OpenError::io(root))?;
+    report.damage = engine.damage.all();
+    report.took = world.clock.instant().since(began);
+    Ok(Opened { engine, report, lock })
+}
+
+/// The id is in `format` and in both checkpoints; one readable copy is enough.
+fn settle_log_id(
+    world: &World,
+    root: &Path,
+    (format, slots): (&Format, &Slots),
+) -> Result<u64, OpenError> {
+    if let Format::Ours { log_id } = format {
+        return Ok(*log_id);
+    }
+    let saved = slots.newest.as_ref().map(|it| it.log_id);
+    let log_id = saved.unwrap_or_else(|| world.random.next_u64());
+    directory::write_format(&*world.disk, root, log_id)?;
+    Ok(log_id)
+}
+
+fn note_found(engine: &Engine, root: &Path, (format, slots, chain): (&Format, &Slots, &Chain)) {
+    for sequence in &chain.damaged {
+        engine.damage.report(Damage::Group { sequence: *sequence });
+    }
+    // Before the first checkpoint an unreadable format is a first start that did not finish.
+    if *format == Format::Unreadable && slots.newest.is_some() {
+        engine.damage.report(Damage::File { path: root.join("format") });
+    }
+    if let Some(path) = &slots.unreadable {
+        tracing::warn!(path = %path.display(), "checkpoint unreadable, using the one before it");
+    }
+}
+
+fn wal_files(world: &World, dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let names = world.disk.list(dir)?;
+    Ok(names
+        .iter()
+        .filter(|it| Path::new(it).extension() == Some("wal".as_ref()))
+        .map(|it| dir.join(it))
+        .collect())
+}
+
+struct Scanned {
+    found: Vec<frame::Found>,
+    bytes: u64,
+}
+
+fn scan(world: &World, files: &[PathBuf], log_id: u64) -> io::Result<Scanned> {
+    let mut scanned = Scanned { found: Vec::new(), bytes: 0 };
+    for (number, path) in files.iter().enumerate() {
+        let bytes = read_whole(world, path)?;
+        scanned.bytes += bytes.len() as u64;
+        scanned.found.extend(frame::scan(&bytes, log_id, number));
+    }
+    Ok(scanned)
+}
+
+fn read_whole(world: &World, path: &Path) -> io::Result<Bytes> {
+    let file = world.disk.open(path, Open::Read)?;
+    let mut bytes = vec![0; field::size(file.len()?)];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(bytes.into())
+}
+
+struct Recovery<'a> {
+    engine: &'a Engine,
+    files: Vec<PathBuf>,
+    report: &'a mut RecoveryReport,
+}
+
+impl Recovery<'_> {
+    fn run(mut self, slots: Slots, chain: &Chain, dirty: bool) -> io::Result<()> {
+        let certain = slots.newest.is_some() && slots.unreadable.is_none();
+        if let Some(checkpoint) = slots.newest {
+            self.load(checkpoint)?;
+        }
+        if !certain {
+            self.adopt()?;
+        }
+        self.report.groups_dropped = chain.dropped;
+        self.report.groups_replayed = chain.groups.len();
+        self.replay(chain)?;
+        self.report.partitions = self.engine.all_shared().len();
+        match self.finish().and_then(|()| self.settle(dirty)) {
+            Ok(()) if certain => self.remove_orphans()?,
+            Ok(()) => {}
+            Err(error) => self.tolerate_full(error)?,
+        }
+        for shared in self.engine.all_shared() {
+            lock(&shared.state).config = PartitionConfig::default();
+        }
+        let bytes = lock(&self.engine.wal).live_bytes();
+        self.engine.wal_bytes.store(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// A full disk is no reason not to open: what could not be written stays in memory and in the
+    /// write-ahead log until there is space.
+    fn tolerate_full(&self, error: io::Error) -> io::Result<()> {
+        if !is_full(&error) {
+            return Err(error);
+        }
+        self.engine.note_keeping_error(&error);
+        Ok(())
+    }
+
+    /// Makes the recovered state the new beginning.
+    fn settle(&self, dirty: bool) -> io::Result<()> {
+        if dirty {
+            return self.engine.checkpoint();
+        }
+        lock(&self.engine.wal).retire(self.engine.published.load(Ordering::Acquire));
+        Ok(())
+    }
+
+    fn load(&self, checkpoint: Checkpoint) -> io::Result<()> {
+        self.engine.checkpoints.store(checkpoint.number, Ordering::Relaxed);
+        self.engine.checkpointed.store(checkpoint.covered, Ordering::Relaxed);
+        for Saved { id, log_start, end, segments, producers } in checkpoint.partitions {
+            let shared = self.add(id);
+            shared.advance(end);
+            let mut state = lock(&shared.state);
+            (state.log_start, state.next, state.producers) = (log_start, end, producers);
+            for (base, extent) in segments {
+                let key = self.engine.next_key();
+                state.segments.push(Segment::new(key, &shared.dir, base, extent));
+            }
+            drop(state);
+            self.look_ahead(&shared)?;
+        }
+        Ok(())
+    }
+
+    /// Without a checkpoint to rely on, the directories say which partitions there are.
+    fn adopt(&self) -> io::Result<()> {
+        for (_, id) in self.partition_dirs()? {
+            if self.find(id).is_some() {
+                continue;
+            }
+            let shared = self.add(id);
+            self.look_ahead(&shared)?;
+            let mut state = lock(&shared.state);
+            if let Some(first) = state.ahead.first().copied() {
+                (state.log_start, state.next) = (first, first);
+                shared.advance(first);
+            }
+        }
+        Ok(())
+    }
+
+    fn partition_dirs(&self) -> io::Result<Vec<(PathBuf, PartitionId)>> {
+        let dir = self.engine.root.join("partitions");
+        let names = self.engine.handles.disk().list(&dir)?;
+        let named = |name: &String| Some((dir.join(name), PartitionId::from_dir_name(name)?));
+        Ok(names.iter().filter_map(named).collect())
+    }
+
+    fn find(&self, id: PartitionId) -> Option<Arc<Shared>> {
+        let all = self.engine.partitions.read().unwrap_or_else(PoisonError::into_inner);
+        all.get(&id).cloned()
+    }
+
+    fn add(&self, id: PartitionId) -> Arc<Shared> {
+        let shared = self.engine.new_shared(id, NO_ROLL);
+        let mut all = self.engine.partitions.write().unwrap_or_else(PoisonError::into_inner);
+        all.insert(id, Arc::clone(&shared));
+        shared
+    }
+
+    /// Finds segment files that the checkpoint does not know: written after it, or removed before
+    /// it and back because their removal was not durable.
+    fn look_ahead(&self, shared: &Shared) -> io::Result<()> {
+        let mut state = lock(&shared.state);
+        let names = match self.engine.handles.disk().list(&shared.dir) {
+            Ok(names) => names,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let known: BTreeSet<Offset> = state.segments.iter().map(Segment::base).collect();
+        for base in names.iter().filter_map(|it| segment::base_of(it)) {
+            if base >= state.next && !known.contains(&base) {
+                state.ahead.insert(base);
+            } else if !known.contains(&base) {
+                self.remove_segment(shared, base)?;
+            }
+        }
+        state.directory = if state.ahead.is_empty() { Directory::Durable } else { Directory::Made };
+        Ok(())
+    }
+
+    fn remove_segment(&self, shared: &Shared, base: Offset) -> io::Result<()> {
+        let gone = Segment::new(self.engine.next_key(), &shared.dir, base, Extent::empty(base));
+        for path in [&gone.file.log_path, &gone.file.index_path] {
+            match self.engine.handles.disk().remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn replay(&mut self, chain: &Chain) -> io::Result<()> {
+        let mut deleted = BTreeSet::new();
+        let mut current: Option<(usize, Bytes)> = None;
+        for group in &chain.groups {
+            let bytes = match &current {
+                Some((number, bytes)) if *number == group.file => bytes.clone(),
+                _ => {
+                    let Some(path) = self.files.get(group.file) else { continue };
+                    let bytes = read_whole(&self.engine.world, path)?;
+                    current = Some((group.file, bytes.clone()));
+                    bytes
+                }
+            };
+            for place in &group.entries {
+                if place.intact && !deleted.contains(&place.partition) {
+                    let body = bytes.get(place.body_at..place.body_at + place.body_len);
+                    self.apply(place, body.unwrap_or_default(), &mut deleted)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(
+        &mut self,
+        place: &Place,
+        body: &[u8],
+        deleted: &mut BTreeSet<PartitionId>,
+    ) -> io::Result<()> {
+        let shared = if let Some(shared) = self.find(place.partition) {
+            shared
+        } else {
+            let shared = self.add(place.partition);
+            self.look_ahead(&shared)?;
+            shared
+        };
+        match place.kind {
+            Kind::Create => {}
+            Kind::Trim => self.engine.publish_trim(&shared, place.first),
+            Kind::Delete => {
+                deleted.insert(place.partition);
+                self.engine.publish_delete(&shared);
+            }
+            Kind::Batch => self.apply_batch(&shared, place, body)?,
+        }
+        Ok(())
+    }
+
+    fn apply_batch(&mut self, shared: &Arc<Shared>, place: &Place, body: &[u8]) -> io::Result<()> {
+        let next = lock(&shared.state).next;
+        let header = batch::read_intact(body).filter(|it| it.base == place.first);
+        let Some(header) = header.filter(|it| it.base >= next) else {
+            return Ok(()); // in the segments already
+        };
+        if header.base > next {
+            let salvaged = self.engine.fill(shared, next);
+            let salvaged = salvaged.and_then(|()| self.salvage(shared, Some(header.base)));
+            salvaged.or_else(|error| self.tolerate_full(error))?;
+            self.leave_gap(shared, header.base);
+        }
+        self.push(shared, Stored { header, bytes: Bytes::copy_from_slice(body) });
+        self.report.batches_replayed += 1;
+        if self.engine.filling_due() {
+            self.engine.fill_all().or_else(|error| self.tolerate_full(error))?;
+        }
+        Ok(())
+    }
+
+    fn push(&self, shared: &Arc<Shared>, stored: Stored) {
+        let now = self.engine.world.clock.now();
+        let end = stored.header.last().next();
+        self.engine.tail_bytes.fetch_add(stored.bytes.len() as u64, Ordering::Relaxed);
+        let mut state = lock(&shared.state);
+        state.producers.note(&stored.header, end, now);
+        state.push(stored);
+        drop(state);
+        self.engine.publish_batch(shared, end);
+    }
+
+    /// Records between what is there and `base` are lost.
+    fn leave_gap(&self, shared: &Shared, base: Offset) {
+        let mut state = lock(&shared.state);
+        if state.next < base {
+            let (first, last) = (state.next, base.before());
+            state.next = base;
+            shared.advance(base);
+            let partition = shared.id;
+            self.engine.damage.report(Damage::Records { partition, first, last });
+        }
+    }
+
+    /// Takes over intact batches that lie in the segments where the log goes on, below `until`.
+    fn salvage(&self, shared: &Arc<Shared>, until: Option<Offset>) -> io::Result<()> {
+        while let Some(found) = self.next_in_segments(shared, until)? {
+            self.push(shared, found);
+            let next = lock(&shared.state).next;
+            self.engine.fill(shared, next)?;
+        }
+        Ok(())
+    }
+
+    fn next_in_segments(
+        &self,
+        shared: &Shared,
+        until: Option<Offset>,
+    ) -> io::Result<Option<Stored>> {
+        let (segment, next) = {
+            let state = lock(&shared.state);
+            let next = state.next;
+            let segment = if state.ahead.contains(&next) {
+                let key = self.engine.next_key();
+                Some(Segment::new(key, &shared.dir, next, Extent::empty(next)))
+            } else {
+                state.segments.last().filter(|it| it.extent.end == next).cloned()
+            };
+            (segment, next)
+        };
+        let Some(segment) = segment else { return Ok(None) };
+        let log = match self.engine.handles.log(&segment.file, Open::ReadWrite) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            log => log?,
+        };
+        let Some(bytes) = Walk::new(&*log, log.len()?).batch(segment.extent.bytes)? else {
+            return Ok(None);
+        };
+        let fits = |it: &Header| it.base == next && until.is_none_or(|until| it.last() < until);
+        let header = batch::read_intact(&bytes).filter(fits);
+        Ok(header.map(|header| Stored { header, bytes }))
+    }
+
+    fn finish(&self) -> io::Result<()> {
+        self.engine.fill_all()?;
+        for shared in self.engine.all_shared() {
+            self.salvage(&shared, None)?;
+            loop {
+                let (ahead, next) = {
+                    let state = lock(&shared.state);
+                    (state.ahead.first().copied(), state.next)
+                };
+                let Some(base) = ahead else { break };
+                if base > next && self.begins_well(&shared, base)? {
+                    self.leave_gap(&shared, base);
+                    self.salvage(&shared, None)?;
+                } else {
+                    self.remove_segment(&shared, base)?;
+                    lock(&shared.state).ahead.remove(&base);
+                }
+            }
+            self.cut(&shared)?;
+        }
+        Ok(())
+    }
+
+    fn begins_well(&self, shared: &Shared, base: Offset) -> io::Result<bool> {
+        let it = Segment::new(self.engine.next_key(), &shared.dir, base, Extent::empty(base));
+        let log = self.engine.handles.log(&it.file, Open::ReadWrite)?;
+        let first = Walk::new(&*log, log.len()?).intact(0)?;
+        Ok(first.is_some_and(|it| it.base == base))
+    }
+
+    /// Removes what lies behind the last batch of the active segment.
+    fn cut(&self, shared: &Shared) -> io::Result<()> {
+        let mut state = lock(&shared.state);
+        let count = state.segments.len();
+        for (at, segment) in state.segments.iter_mut().enumerate() {
+            if segment.synced && at + 1 < count {
+                continue;
+            }
+            let path = segment.file.log_path.clone();
+            let log = match self.engine.handles.log(&segment.file, Open::ReadWrite) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    self.engine.damage.report(Damage::File { path });
+                    continue;
+                }
+                log => log?,
+            };
+            let there = log.len()?;
+            if there > segment.extent.bytes {
+                log.set_len(segment.extent.bytes)?;
+                segment.synced = false;
+            } else if there < segment.extent.bytes {
+                self.engine.damage.report(Damage::File { path });
+            }
+        }
+        Ok(())
+    }
+
+    /// Directories that the checkpoint and the write-ahead log do not know belong to deleted
+    /// partitions whose removal was not durable.
+    fn remove_orphans(&self) -> io::Result<()> {
+        for (path, id) in self.partition_dirs()? {
+            if self.find(id).is_none() {
+                self.engine.handles.disk().remove_dir_all(&path)?;
+            }
+        }
+        Ok(())
+    }
+}

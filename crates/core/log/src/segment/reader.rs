@@ -1,0 +1,307 @@
+//! Reads batches back and serves none that is not exactly what was written.
+//!
+//! Owns: walking a segment, verification, finding a batch by offset or time, rebuilding an index.
+//! Does not own: what happens to a damaged range (`partition` reports it).
+
+use crate::batch::{self, HEADER_LEN, Header};
+use crate::field;
+use crate::position::Offset;
+use crate::segment::handles::Handles;
+use crate::segment::{Extent, SegmentFile, index};
+use bytes::{Bytes, BytesMut};
+use std::io;
+use systole_world::{File, Open};
+
+/// Headers are looked for in pieces of this size.
+const WALK_BYTES: usize = 8 * 1024;
+
+/// Offsets `first..=last` cannot be read: their bytes changed or went missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Damaged {
+    pub(crate) first: Offset,
+    pub(crate) last: Offset,
+}
+
+/// A batch's first offset and its place in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Spot {
+    pub(crate) offset: Offset,
+    pub(crate) position: u64,
+}
+
+/// One segment as a reader sees it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub(crate) handles: &'a Handles,
+    pub(crate) file: &'a SegmentFile,
+    pub(crate) extent: Extent,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ask {
+    pub(crate) from: Offset,
+    pub(crate) max_bytes: usize,
+    /// A place known from an earlier read, at or before `from`.
+    pub(crate) hint: Option<Spot>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Batches {
+    pub(crate) bytes: Bytes,
+    /// The batch behind the last one.
+    pub(crate) next: Spot,
+}
+
+impl View<'_> {
+    /// Whole batches from the one that holds `ask.from`: at least one, and no more than
+    /// `ask.max_bytes` unless that one alone is larger.
+    pub(crate) fn read(&self, ask: Ask) -> io::Result<Result<Batches, Damaged>> {
+        let log = match self.handles.log(self.file, Open::ReadWrite) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Err(Damaged { first: ask.from, last: self.extent.end.before() }));
+            }
+            log => log?,
+        };
+        let spot = match ask.hint.filter(|it| it.offset == ask.from) {
+            Some(spot) => spot,
+            None => match self.find(&*log, ask.from)? {
+                Ok(spot) => spot,
+                Err(damaged) => return Ok(Err(damaged)),
+            },
+        };
+        self.read_at(&*log, spot, ask.max_bytes)
+    }
+
+    fn read_at(
+        &self,
+        log: &dyn File,
+        spot: Spot,
+        max_bytes: usize,
+    ) -> io::Result<Result<Batches, Damaged>> {
+        let there = self.extent.bytes.saturating_sub(spot.position);
+        let wanted = field::size(there).min(max_bytes.max(HEADER_LEN));
+        let mut bytes = read_up_to(log, spot.position, wanted)?;
+        if let Some(first) = Header::read(&bytes).filter(|it| it.bytes > bytes.len())
+            && first.bytes as u64 <= there
+        {
+            bytes = read_up_to(log, spot.position, first.bytes)?;
+        }
+        let mut next = spot;
+        let mut taken = 0;
+        while let Some(rest) = bytes.get(taken..).filter(|it| !it.is_empty()) {
+            match batch::read_intact(rest) {
+                Some(it) if it.base == next.offset => {
+                    taken += it.bytes;
+                    next.offset = it.last().next();
+                    next.position += it.bytes as u64;
+                }
+                // Perhaps only cut off by the limit: the next read will tell.
+                _ if taken > 0 => break,
+                _ => return Ok(Err(self.damage_at(spot, Header::read(rest))?)),
+            }
+        }
+        if taken == 0 {
+            return Ok(Err(self.damage_at(spot, None)?));
+        }
+        bytes.truncate(taken);
+        Ok(Ok(Batches { bytes: bytes.freeze(), next }))
+    }
+
+    /// The batch that holds `wanted`, by the index and then from batch to batch.
+    pub(crate) fn find(&self, log: &dyn File, wanted: Offset) -> io::Result<Result<Spot, Damaged>> {
+        let start = self.spot_before(|it| it.offset <= wanted)?;
+        match self.walk_to(log, start, wanted)? {
+            // An index that does not fit the file is made again, once.
+            Err(damaged) if start.position > 0 && damaged.first == start.offset => {
+                self.rebuild_index()?;
+                let start = self.spot_before(|it| it.offset <= wanted)?;
+                self.walk_to(log, start, wanted)
+            }
+            found => Ok(found),
+        }
+    }
+
+    fn walk_to(
+        &self,
+        log: &dyn File,
+        start: Spot,
+        wanted: Offset,
+    ) -> io::Result<Result<Spot, Damaged>> {
+        let mut walk = Walk::new(log, self.extent.bytes);
+        let mut spot = start;
+        loop {
+            match walk.header(spot.position)? {
+                Some(it) if it.base == spot.offset => {
+                    if it.last() >= wanted {
+                        return Ok(Ok(spot));
+                    }
+                    spot = behind(&it, spot.position);
+                }
+                other => return Ok(Err(self.damage_at(spot, other)?)),
+            }
+        }
+    }
+
+    /// The first batch whose records may be at `at` or later, by timestamp. `None`: none here.
+    pub(crate) fn find_time(&self, at: i64) -> io::Result<Option<Result<Spot, Damaged>>> {
+        if self.extent.bytes == 0 || self.extent.max_timestamp < at {
+            return Ok(None);
+        }
+        let log = self.handles.log(self.file, Open::ReadWrite)?;
+        let mut spot = self.spot_before(|it| it.max_timestamp_before < at)?;
+        let mut walk = Walk::new(&*log, self.extent.bytes);
+        while spot.position < self.extent.bytes {
+            match walk.header(spot.position)? {
+                Some(it) if it.base == spot.offset && it.max_timestamp >= at => {
+                    return Ok(Some(Ok(spot)));
+                }
+                Some(it) if it.base == spot.offset => spot = behind(&it, spot.position),
+                other => return Ok(Some(Err(self.damage_at(spot, other)?))),
+            }
+        }
+        Ok(None)
+    }
+
+    fn spot_before(&self, before: impl Fn(&index::Entry) -> bool) -> io::Result<Spot> {
+        let start = Spot { offset: self.file.base, position: 0 };
+        for _ in 0..2 {
+            let found = match self.handles.index(self.file, Open::ReadWrite) {
+                Ok(file) => {
+                    index::search(&*file, |it| it.position < self.extent.bytes && before(it))?
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => index::Found::Start,
+                Err(error) => return Err(error),
+            };
+            match found {
+                index::Found::Start => return Ok(start),
+                index::Found::At(it) => {
+                    return Ok(Spot { offset: it.offset, position: it.position });
+                }
+                index::Found::Damaged => self.rebuild_index()?,
+            }
+        }
+        Ok(start)
+    }
+
+    /// The range that is lost if no batch can be read at `spot`: up to the next batch that the
+    /// header there or else the index knows.
+    fn damage_at(&self, spot: Spot, header: Option<Header>) -> io::Result<Damaged> {
+        let last = self.extent.end.before();
+        let damaged = |next: Offset| Damaged { first: spot.offset, last: next.before().min(last) };
+        if let Some(it) = header {
+            let behind = behind(&it, spot.position);
+            let log = self.handles.log(self.file, Open::ReadWrite)?;
+            let follows = Walk::new(&*log, self.extent.bytes).header(behind.position)?;
+            let ends_file =
+                behind.position == self.extent.bytes && behind.offset == self.extent.end;
+            let fits = follows.is_some_and(|it| it.base == behind.offset) || ends_file;
+            if it.base == spot.offset && fits {
+                return Ok(damaged(behind.offset));
+            }
+        }
+        let next = match self.handles.index(self.file, Open::ReadWrite) {
+            Ok(file) => index::search_after(&*file, |it| it.position <= spot.position)?,
+            Err(_) => None,
+        };
+        let next = next.filter(|it| it.position < self.extent.bytes && it.offset > spot.offset);
+        Ok(damaged(next.map_or(self.extent.end, |it| it.offset)))
+    }
+
+    /// Makes the index again from the batches. Where a header is damaged, old entries that name an
+    /// intact batch lead on.
+    fn rebuild_index(&self) -> io::Result<()> {
+        tracing::warn!(path = %self.file.index_path.display(), "rebuilding a damaged index");
+        let log = self.handles.log(self.file, Open::ReadWrite)?;
+        let file = self.handles.index(self.file, Open::Create)?;
+        let mut old = vec![0; field::size(file.len()?)];
+        file.read_exact_at(&mut old, 0)?;
+        let old: Vec<_> = old.chunks(index::ENTRY_LEN).filter_map(index::Entry::decode).collect();
+        let mut walk = Walk::new(&*log, self.extent.bytes);
+        let (mut entries, mut end) = (Vec::new(), index::End::default());
+        let (mut position, mut max_timestamp) = (0, i64::MIN);
+        let mut expected = self.file.base;
+        while position < self.extent.bytes {
+            if let Some(it) = walk.header(position)?.filter(|it| it.base == expected) {
+                if end.wants_entry(position) {
+                    let entry = index::Entry {
+                        offset: it.base,
+                        position,
+                        max_timestamp_before: max_timestamp,
+                    };
+                    entry.encode(&mut entries);
+                    end.indexed_at = position;
+                }
+                max_timestamp = max_timestamp.max(it.max_timestamp);
+                expected = it.last().next();
+                position += it.bytes as u64;
+            } else {
+                let mut after = old.iter().filter(|it| it.position > position);
+                let intact = after.find(|it| {
+                    walk.intact(it.position).ok().flatten().is_some_and(|is| is.base == it.offset)
+                });
+                let Some(next) = intact else { break };
+                (position, expected) = (next.position, next.offset);
+                max_timestamp = max_timestamp.max(next.max_timestamp_before);
+            }
+        }
+        file.write_all_at(&entries, 0)?;
+        file.set_len(entries.len() as u64)
+    }
+}
+
+fn behind(batch: &Header, position: u64) -> Spot {
+    Spot { offset: batch.last().next(), position: position + batch.bytes as u64 }
+}
+
+/// Reads batch headers one behind the other with few system calls.
+pub(crate) struct Walk<'a> {
+    log: &'a dyn File,
+    end: u64,
+    buffer: BytesMut,
+    buffer_at: u64,
+}
+
+impl<'a> Walk<'a> {
+    pub(crate) fn new(log: &'a dyn File, end: u64) -> Self {
+        Self { log, end, buffer: BytesMut::new(), buffer_at: 0 }
+    }
+    /// The header at `position`; `None` if there is none that fits before the end.
+    pub(crate) fn header(&mut self, position: u64) -> io::Result<Option<Header>> {
+        let fits = |it: &Header| position + it.bytes as u64 <= self.end;
+        if position + HEADER_LEN as u64 > self.end {
+            return Ok(None);
+        }
+        if let Some(offset) = position.checked_sub(self.buffer_at).map(field::size)
+            && let Some(header) = self.buffer.get(offset..).and_then(Header::read)
+        {
+            return Ok(Some(header).filter(fits));
+        }
+        let wanted = field::size(self.end - position).min(WALK_BYTES);
+        self.buffer = read_up_to(self.log, position, wanted)?;
+        self.buffer_at = position;
+        Ok(Header::read(&self.buffer).filter(|it| position + it.bytes as u64 <= self.end))
+    }
+    /// The header at `position` if the whole batch is intact.
+    pub(crate) fn intact(&mut self, position: u64) -> io::Result<Option<Header>> {
+        Ok(self.batch(position)?.and_then(|it| batch::read_intact(&it)))
+    }
+    /// The bytes of the batch at `position`, not verified.
+    pub(crate) fn batch(&mut self, position: u64) -> io::Result<Option<Bytes>> {
+        let Some(header) = self.header(position)? else { return Ok(None) };
+        Ok(Some(read_up_to(self.log, position, header.bytes)?.freeze()))
+    }
+}
+
+/// Fewer bytes than `wanted` if the file ends.
+fn read_up_to(log: &dyn File, position: u64, wanted: usize) -> io::Result<BytesMut> {
+    let mut bytes = BytesMut::zeroed(wanted);
+    let mut read = 0;
+    while let Some(rest) = bytes.get_mut(read..).filter(|it| !it.is_empty()) {
+        match log.read_at(rest, position + read as u64)? {
+            0 => break,
+            n => read += n,
+        }
+    }
+    bytes.truncate(read);
+    Ok(bytes)
+}
