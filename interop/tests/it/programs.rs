@@ -1,0 +1,31 @@
+//! The scenario of `interop/README.md`, once per client library.
+
+use crate::{bootstrap, ready, unique};
+use serde_json::Value;
+use systole_interop::{Runtime, run};
+
+fn plays_the_scenario(runtime: Runtime, name: &str) {
+    if !ready(runtime) {
+        return;
+    }
+    let mut command = runtime.scenario(bootstrap(), &unique(name)).unwrap();
+    let output = run(&mut command).unwrap();
+    let rows: Vec<Value> = output.lines().map(|it| serde_json::from_str(it).unwrap()).collect();
+    assert_eq!(rows.len(), 5, "one row per codec:\n{output}");
+    assert!(rows.iter().all(|it| it["ok"] == true), "{output}");
+}
+
+#[test]
+fn confluent_kafka_for_python_loses_nothing_in_a_rebalance() {
+    plays_the_scenario(Runtime::Python, "python");
+}
+
+#[test]
+fn franz_go_loses_nothing_in_a_rebalance() {
+    plays_the_scenario(Runtime::Go, "go");
+}
+
+#[test]
+fn kafkajs_loses_nothing_in_a_rebalance() {
+    plays_the_scenario(Runtime::Node, "node");
+}
