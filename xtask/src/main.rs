@@ -4,7 +4,10 @@
 #![allow(clippy::disallowed_methods)] // a developer's program: it reads the checkout and the clock
 #![allow(clippy::print_stdout, clippy::print_stderr)] // and talks to the terminal
 
+mod bench;
 mod ci;
+mod crash;
+mod release;
 mod tidy;
 mod wire;
 
@@ -16,8 +19,12 @@ use std::process::ExitCode;
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "Chores of the project")]
 enum Chore {
+    /// Measures speed beside Apache Kafka and prints the table.
+    Bench(bench::Options),
     /// Runs everything that must hold before a change lands.
     Ci(ci::Options),
+    /// Kills a node under load, again and again, and audits what it had acknowledged.
+    Crash(crash::Options),
     /// Checks the house rules: layers, sizes, names, words, links, errors.
     Tidy(tidy::Options),
     /// Kafka message tables and the code generated from them.
@@ -27,7 +34,9 @@ enum Chore {
 
 fn main() -> ExitCode {
     let done = match Chore::parse() {
+        Chore::Bench(options) => bench::run(&options),
         Chore::Ci(options) => ci::run(&options),
+        Chore::Crash(options) => crash::run(&options),
         Chore::Tidy(options) => tidy::run(&options),
         Chore::Wire(command) => wire::run(&command),
     };
