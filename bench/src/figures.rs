@@ -72,17 +72,19 @@ mod tests {
     #[test]
     fn figures_are_shown_with_their_spread() {
         let mut it = Figures::default();
-        [123_456.0, 98_765.4, 1_234_567.0].into_iter().for_each(|x| it.push(x));
+        for figure in [123_456.0, 98_765.4, 1_234_567.0] {
+            it.push(figure);
+        }
         assert_eq!(it.to_string(), "123,456 (98,765 to 1,234,567)");
     }
 
     #[test]
     fn ratios_are_taken_round_by_round() {
         let (mut ours, mut theirs) = (Figures::default(), Figures::default());
-        [(2.0, 1.0), (30.0, 10.0), (8.0, 8.0)].into_iter().for_each(|(a, b)| {
+        for (a, b) in [(2.0, 1.0), (30.0, 10.0), (8.0, 8.0)] {
             ours.push(a);
             theirs.push(b);
-        });
+        }
         assert_eq!(ours.over(&theirs).to_string(), "2.00 (1.00 to 3.00)");
     }
 }

@@ -73,11 +73,8 @@ pub(crate) fn consume(
 }
 
 fn tool(programs: &Programs, args: &[&str]) -> anyhow::Result<String> {
-    let output = Command::new(&programs.kafka)
-        .arg("tool")
-        .args(args)
-        .stdin(Stdio::null())
-        .output()?;
+    let output =
+        Command::new(&programs.kafka).arg("tool").args(args).stdin(Stdio::null()).output()?;
     if !output.status.success() {
         bail!("{args:?}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
     }

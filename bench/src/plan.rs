@@ -102,7 +102,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<Report> {
     let mut results = Results::new();
     for round in 0..options.rounds {
         let mut order = System::ALL;
-        order.rotate_left(round as usize % order.len());
+        order.rotate_left(round as usize % System::ALL.len());
         for system in order {
             eprintln!("round {} of {}: {}", round + 1, options.rounds, system.name());
             let dir = tempfile::tempdir()?;
@@ -135,7 +135,7 @@ impl Bench<'_> {
             self.one(measure, || raw::produce(address, partitions, mebibytes))?;
         }
         if self.wanted(Measure::LatencyP50) {
-            self.put(Measure::DiskSync, probe::fdatasync(dir)?.preallocated_p50_ms);
+            self.put(Measure::DiskSync, probe::fdatasync_p50_ms(dir)?);
             let latency = raw::latency(address, self.scaled(5_000))?;
             self.put(Measure::LatencyP50, latency.p50_ms);
             self.put(Measure::LatencyP99, latency.p99_ms);
@@ -155,16 +155,10 @@ impl Bench<'_> {
 
     fn java(&mut self, running: &Running) -> anyhow::Result<()> {
         let (programs, address) = (self.programs, running.address);
-        let kib = java::Load {
-            topic: "java-1kib",
-            records: self.scaled(600_000),
-            record_bytes: 1024,
-        };
-        let small = java::Load {
-            topic: "java-100",
-            records: self.scaled(4_000_000),
-            record_bytes: 100,
-        };
+        let kib =
+            java::Load { topic: "java-1kib", records: self.scaled(600_000), record_bytes: 1024 };
+        let small =
+            java::Load { topic: "java-100", records: self.scaled(4_000_000), record_bytes: 100 };
         for load in [kib, small] {
             librdkafka::create_topic(address, load.topic, 1)?;
         }

@@ -231,7 +231,7 @@ fn read_latencies(
         for batch in Batches::new(partition.records.unwrap_or_default()) {
             let batch = batch?;
             offset = batch.header.next_offset();
-            for record in RecordSet::open(&batch.bytes, usize::MAX)?.iter() {
+            for record in &RecordSet::open(&batch.bytes, usize::MAX)? {
                 let value = record?.value.context("a record without value")?;
                 let due = u64::from_be_bytes(value[..8].try_into()?);
                 samples.push(now - Duration::from_nanos(due).as_secs_f64() * 1e3);

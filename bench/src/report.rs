@@ -38,7 +38,10 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "# Benchmarks\n")?;
         writeln!(f, "Written by `cargo xtask bench broker`; {} alternating rounds.", self.rounds)?;
-        writeln!(f, "Each cell: median (minimum to maximum). \"Ratio\" is ours over theirs, taken")?;
+        writeln!(
+            f,
+            "Each cell: median (minimum to maximum). \"Ratio\" is ours over theirs, taken"
+        )?;
         writeln!(f, "round by round, its median. Systole syncs before every answer; Kafka by")?;
         writeln!(f, "default never does; `flush=1` is `log.flush.interval.messages=1`.\n")?;
         writeln!(f, "Machine: {}.\n", machine())?;
@@ -51,7 +54,11 @@ impl fmt::Display for Report {
         let starts = &self.starts;
         writeln!(f, "| empty directory to first ApiVersions, ms | {} |", starts.empty_ms)?;
         writeln!(f, "| idle resident memory, MiB | {} |", starts.idle_mib)?;
-        writeln!(f, "| after kill -9 under load of 1 GiB, to first ApiVersions, ms | {} |", starts.recovery_ms)
+        writeln!(
+            f,
+            "| after kill -9 under load of 1 GiB, to first ApiVersions, ms | {} |",
+            starts.recovery_ms
+        )
     }
 }
 

@@ -40,7 +40,8 @@ impl Runtime {
     /// Installs what the client needs, once; `Err` names what the machine lacks.
     pub fn prepare(self) -> anyhow::Result<Result<(), Missing>> {
         for program in self.needs() {
-            let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output()?;
+            let found =
+                Command::new("sh").args(["-c", &format!("command -v {program}")]).output()?;
             if !found.status.success() {
                 return Ok(Err(Missing(format!("{self:?}: no `{program}` on this machine"))));
             }
@@ -138,8 +139,9 @@ fn here(path: &str) -> PathBuf {
 fn cache() -> anyhow::Result<PathBuf> {
     let base = match std::env::var_os("XDG_CACHE_HOME") {
         Some(base) => PathBuf::from(base),
-        None => PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/tmp".into()))
-            .join(".cache"),
+        None => {
+            PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/tmp".into())).join(".cache")
+        }
     };
     let cache = base.join("systole/interop");
     std::fs::create_dir_all(&cache)?;

@@ -19,7 +19,8 @@ fn fill(topic: &str, records: &str, properties: &[&str]) {
     let rest = ["--throughput", "-1", "--producer-props"];
     let server = format!("bootstrap.servers={}", bootstrap());
     let args = [&base, rest.as_slice(), &[&server], properties].concat();
-    let out = run(&mut kafka_starter(&[&["tool", "kafka-producer-perf-test"], args.as_slice()].concat()));
+    let out =
+        run(&mut kafka_starter(&[&["tool", "kafka-producer-perf-test"], args.as_slice()].concat()));
     let out = out.unwrap();
     assert!(out.contains(&format!("{records} records sent")), "{out}");
 }
@@ -86,7 +87,8 @@ fn the_verifiable_consumer_sees_what_the_verifiable_producer_had_acknowledged() 
     }
     let topic = unique("java-verifiable");
     create(&topic, "4");
-    let produced = tool("kafka-verifiable-producer", &["--topic", &topic, "--max-messages", "3000"]);
+    let produced =
+        tool("kafka-verifiable-producer", &["--topic", &topic, "--max-messages", "3000"]);
     let acknowledged = events(&produced, "producer_send_success").count();
     assert_eq!(acknowledged, 3000);
     let group = ["--topic", &topic, "--group-id", &topic, "--max-messages", "3000"];
