@@ -1,20 +1,26 @@
 //! Start and stop of the node.
 //!
-//! Owns: the order of both. Does not own: any part that it starts.
+//! Owns: the order of both, and the round of maintenance between them. Does not own: any part that
+//! it starts.
 
 use crate::config::BrokerConfig;
 use crate::ctx::Ctx;
 use crate::metric::Metrics;
 use crate::server::Server;
-use crate::topic::Catalogue;
 use crate::topic::plan::Site;
+use crate::topic::{Catalogue, JournalError};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use systole_guard::door::{self, Authentication};
 use systole_kit::{Code, Problems, Remedy};
-use systole_world::{World, net};
+use systole_log::{Log, OpenError, Options, RecoveryReport};
+use systole_world::{ClockExt as _, World, net};
+use tokio::task::{JoinError, spawn_blocking};
 use tokio_util::sync::CancellationToken;
+
+/// The log's place inside the node's directory.
+const LOG_DIR: &str = "log";
 
 /// Why the node did not start.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +31,12 @@ pub enum StartError {
     Door(#[from] door::Refusal),
     #[error("cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: io::Error },
+    #[error(transparent)]
+    Log(#[from] OpenError),
+    #[error("the catalogue of topics cannot be used: {0}")]
+    Catalogue(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("a step of the start panicked: {0}")]
+    Panicked(#[from] JoinError),
 }
 
 impl StartError {
@@ -33,12 +45,24 @@ impl StartError {
             Self::Config(_) => const { Code::new(2001) },
             Self::Door(it) => it.code(),
             Self::Listen { .. } => const { Code::new(2009) },
+            Self::Log(it) => it.code(),
+            Self::Catalogue(_) => const { Code::new(2011) },
+            Self::Panicked(_) => const { Code::new(2012) },
         }
     }
     pub fn remedy(&self) -> Remedy {
         match self {
-            Self::Config(_) | Self::Door(_) | Self::Listen { .. } => Remedy::FixConfig,
+            Self::Config(_) | Self::Listen { .. } => Remedy::FixConfig,
+            Self::Door(it) => it.remedy(),
+            Self::Log(it) => it.remedy(),
+            Self::Catalogue(_) | Self::Panicked(_) => Remedy::Operator,
         }
+    }
+}
+
+impl From<JournalError> for StartError {
+    fn from(error: JournalError) -> Self {
+        Self::Catalogue(Box::new(error))
     }
 }
 
@@ -64,16 +88,19 @@ impl Broker {
         problems.into_result().map_err(StartError::Config)?;
         door::may_listen("kafka", config.listen, Authentication::None)?;
         let cannot_listen = |source| StartError::Listen { address: config.listen, source };
+        // Before the log is opened: an address in use is found without touching the data.
         let listener = net::listen(config.listen).map_err(cannot_listen)?;
-        let site = Site { node_id: config.node_id, partitions_default: config.partitions_default };
+        let (log, topics) = open(config, world).await?;
         let ctx = Arc::new(Ctx {
             config: config.clone(),
             world: world.clone(),
             metrics: Metrics::register(metrics),
-            topics: Catalogue::new(world, site),
+            log,
+            topics,
             stopping: CancellationToken::new(),
         });
         let server = Server::start(Arc::clone(&ctx), listener).map_err(cannot_listen)?;
+        server.attach(maintain(Arc::clone(&ctx)));
         Ok(Self { ctx, server })
     }
 
@@ -82,9 +109,47 @@ impl Broker {
         self.server.address()
     }
 
-    /// Accepts no more, answers what is under way, and closes the log in order.
+    /// Accepts no more, answers what is under way, and closes the log, so that the next start has
+    /// nothing to recover.
     pub async fn stop(self) {
-        self.ctx.stopping.cancel();
-        self.server.stop().await;
+        let Self { ctx, server } = self;
+        ctx.stopping.cancel();
+        server.stop().await;
+        let log = ctx.log.clone();
+        if spawn_blocking(move || log.close()).await.is_err() {
+            tracing::error!("the log was not closed in order; the next start recovers it");
+        }
+    }
+}
+
+async fn open(config: &BrokerConfig, world: &World) -> Result<(Log, Catalogue), StartError> {
+    let site = Site { node_id: config.node_id, partitions_default: config.partitions_default };
+    let (dir, at) = (config.dir.join(LOG_DIR), world.clone());
+    let opening = spawn_blocking(move || -> Result<_, StartError> {
+        let (log, report) = Log::open(&at, &dir, Options::default())?;
+        tell(&report);
+        let opened = Catalogue::open(&log, &at, site)?;
+        Ok((log, opened))
+    });
+    let (log, opened) = opening.await??;
+    Ok((log, opened.settle().await?))
+}
+
+fn tell(report: &RecoveryReport) {
+    let RecoveryReport { partitions, wal_bytes, batches_replayed, took, .. } = report;
+    tracing::info!(partitions, wal_bytes, batches_replayed, ?took, "log opened");
+}
+
+/// Retention, expired producers, overdue syncs: every now and then until the node stops.
+async fn maintain(ctx: Arc<Ctx>) {
+    loop {
+        tokio::select! {
+            () = ctx.stopping.cancelled() => return,
+            () = ctx.world.clock.sleep(ctx.config.maintenance_interval) => {}
+        }
+        let (log, now) = (ctx.log.clone(), ctx.world.clock.now());
+        if spawn_blocking(move || log.maintain(now)).await.is_err() {
+            tracing::error!("a round of maintenance failed; the next one tries again");
+        }
     }
 }

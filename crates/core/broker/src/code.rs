@@ -48,6 +48,7 @@ codes! {
     NotCoordinator = 16, "NOT_COORDINATOR";
     InvalidTopic = 17, "INVALID_TOPIC_EXCEPTION";
     RecordListTooLarge = 18, "RECORD_LIST_TOO_LARGE";
+    NotEnoughReplicas = 19, "NOT_ENOUGH_REPLICAS";
     InvalidRequiredAcks = 21, "INVALID_REQUIRED_ACKS";
     IllegalGeneration = 22, "ILLEGAL_GENERATION";
     InconsistentGroupProtocol = 23, "INCONSISTENT_GROUP_PROTOCOL";
@@ -106,6 +107,7 @@ codes! {
     InconsistentTopicId = 103, "INCONSISTENT_TOPIC_ID";
     TransactionalIdNotFound = 105, "TRANSACTIONAL_ID_NOT_FOUND";
     FetchSessionTopicIdError = 106, "FETCH_SESSION_TOPIC_ID_ERROR";
+    MismatchedEndpointType = 114, "MISMATCHED_ENDPOINT_TYPE";
     UnsupportedEndpointType = 115, "UNSUPPORTED_ENDPOINT_TYPE";
     RebootstrapRequired = 129, "REBOOTSTRAP_REQUIRED";
 }

@@ -66,7 +66,7 @@ impl Default for BrokerConfig {
             connections_per_address_max: 20_000,
             connections_idle_max: Duration::from_mins(10),
             frame_wait_max: Duration::from_secs(30),
-            maintenance_interval: Duration::from_secs(30),
+            maintenance_interval: Duration::from_secs(5),
         }
     }
 }

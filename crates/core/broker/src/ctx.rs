@@ -5,6 +5,7 @@
 use crate::config::BrokerConfig;
 use crate::metric::Metrics;
 use crate::topic::Catalogue;
+use systole_log::Log;
 use systole_world::World;
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +15,7 @@ pub(crate) struct Ctx {
     pub(crate) config: BrokerConfig,
     pub(crate) world: World,
     pub(crate) metrics: Metrics,
+    pub(crate) log: Log,
     pub(crate) topics: Catalogue,
     /// Cancelled when the node begins to stop: whatever waits for something that may never come
     /// (new records, other members) answers at once with what it has.

@@ -12,6 +12,7 @@ use std::future::Future;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use systole_kit::Uuid;
+use systole_log::LEADER_EPOCH;
 use systole_wire::Str;
 use systole_wire::message::metadata_request::MetadataRequestTopic;
 use systole_wire::message::metadata_response::{
@@ -132,7 +133,7 @@ impl Answer {
         let partition = |index| MetadataResponsePartition {
             partition_index: index,
             leader_id: node_id,
-            leader_epoch: 0,
+            leader_epoch: LEADER_EPOCH,
             replica_nodes: vec![node_id],
             isr_nodes: vec![node_id],
             ..Default::default()

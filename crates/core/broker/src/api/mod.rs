@@ -5,17 +5,33 @@
 //! Reading order: [`Handler`] -> [`Call`] -> [`TABLE`] -> any API. How to add one:
 //! `docs/how-to-add/kafka-api.md`.
 
+mod alter_configs;
+mod alter_partition_reassignments;
 mod api_versions;
+mod create_partitions;
+mod create_topics;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod describe_log_dirs;
+mod describe_topic_partitions;
 mod dispatch;
+mod elect_leaders;
+mod find_coordinator;
+mod incremental_alter_configs;
+mod list_config_resources;
+mod list_partition_reassignments;
 mod metadata;
 mod operation;
+mod resource;
 
 pub(crate) use dispatch::{Api, Outcome, Refused, Running, start};
 
-use crate::code::ErrorCode;
+use crate::code::{ErrorCode, Rejected};
 use crate::config;
 use crate::ctx::Ctx;
 use crate::server::{Peer, Share};
+use crate::topic::Durable;
 use std::future::Future;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -23,8 +39,24 @@ use systole_wire::Str;
 use systole_wire::message::Request;
 
 /// Every API that this node serves, in the order of their keys.
-pub(crate) static TABLE: &[Api] =
-    &[Api::of::<metadata::Metadata>(), Api::of::<api_versions::ApiVersions>()];
+pub(crate) static TABLE: &[Api] = &[
+    Api::of::<metadata::Metadata>(),
+    Api::of::<find_coordinator::FindCoordinator>(),
+    Api::of::<api_versions::ApiVersions>(),
+    Api::of::<create_topics::CreateTopics>(),
+    Api::of::<delete_topics::DeleteTopics>(),
+    Api::of::<describe_configs::DescribeConfigs>(),
+    Api::of::<alter_configs::AlterConfigs>(),
+    Api::of::<describe_log_dirs::DescribeLogDirs>(),
+    Api::of::<create_partitions::CreatePartitions>(),
+    Api::of::<elect_leaders::ElectLeaders>(),
+    Api::of::<incremental_alter_configs::IncrementalAlterConfigs>(),
+    Api::of::<alter_partition_reassignments::AlterPartitionReassignments>(),
+    Api::of::<list_partition_reassignments::ListPartitionReassignments>(),
+    Api::of::<describe_cluster::DescribeCluster>(),
+    Api::of::<list_config_resources::ListConfigResources>(),
+    Api::of::<describe_topic_partitions::DescribeTopicPartitions>(),
+];
 
 /// One Kafka API.
 ///
@@ -72,6 +104,19 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// Code and message of a refusal, counted in the metrics.
+    pub(crate) fn error(&self, rejected: &Rejected) -> (i16, Option<Str>) {
+        (self.code(rejected.code), Some(rejected.message.as_str().into()))
+    }
+    /// Code and message of a change once it is on disk; `None` changes nothing.
+    async fn finish(&self, begun: Result<Option<Durable>, Rejected>) -> (i16, Option<Str>) {
+        let done = match begun {
+            Ok(Some(durable)) => durable.await,
+            Ok(None) => Ok(()),
+            Err(rejected) => Err(rejected),
+        };
+        done.map_or_else(|it| self.error(&it), |()| (ErrorCode::None.number(), None))
+    }
     /// The address that this client is told to connect to.
     pub(crate) fn advertised(&self) -> (Str, i32) {
         let configured = self.ctx.config.advertised.as_deref().and_then(config::split_address);

@@ -69,6 +69,12 @@ impl Server {
         Ok(Self { address, tasks, ctx })
     }
 
+    /// Runs `task` beside the connections; it must end once `stopping` is cancelled, and a stop waits
+    /// for it.
+    pub(crate) fn attach(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }

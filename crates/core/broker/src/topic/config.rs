@@ -64,7 +64,7 @@ pub(crate) static DEFINITIONS: &[Definition] = &[
     row("flush.messages", "1", Long, AtLeast(1), "log.flush.interval.messages", "1 acknowledges records once they are on disk; more acknowledges them earlier."),
     row("flush.ms", MAX, Long, AtLeast(0), "log.flush.interval.ms", "Longest time that acknowledged records may wait for the disk when flush.messages is above 1."),
     row("follower.replication.throttled.replicas", "", List, Any, "", "Kept for tools; one node has no followers."),
-    row("index.interval.bytes", "4096", Int, AtLeast(0), "log.index.interval.bytes", "Bytes of log between two entries of the offset index."),
+    row("index.interval.bytes", "4096", Int, AtLeast(0), "log.index.interval.bytes", "Kept for tools; the log has its own spacing of index entries."),
     row("leader.replication.throttled.replicas", "", List, Any, "", "Kept for tools; one node has no followers."),
     row("local.retention.bytes", "-2", Long, AtLeast(-2), "log.local.retention.bytes", "Kept for tools; there is no remote storage."),
     row("local.retention.ms", "-2", Long, AtLeast(-2), "log.local.retention.ms", "Kept for tools; there is no remote storage."),

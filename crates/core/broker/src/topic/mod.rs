@@ -2,13 +2,22 @@
 //!
 //! Owns: names, ids, counts, settings, their rules, and the journal that keeps them
 //! (`docs/formats/cluster-metadata.md`). Does not own: records (`log`), groups (`group`).
-//! Reading order: [`Catalogue`] -> [`plan`] -> [`config`] -> [`setting`] -> [`name`].
+//! Reading order: [`Topic`] -> [`Catalogue`] -> `change` -> [`plan`] -> [`config`] -> [`setting`] ->
+//! `journal` -> `fact`.
 
 mod catalogue;
+mod change;
 pub(crate) mod config;
+mod fact;
+mod journal;
 mod name;
 pub(crate) mod plan;
 pub(crate) mod setting;
+mod state;
 
-pub(crate) use catalogue::{Catalogue, Durable, Topic};
+pub(crate) use catalogue::{Catalogue, Durable, unknown};
+pub(crate) use change::Scope;
+pub(crate) use journal::JournalError;
 pub(crate) use plan::NewTopic;
+pub(crate) use setting::Overrides;
+pub(crate) use state::Topic;

@@ -6,6 +6,7 @@
 use super::config::{self, Definition};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use systole_log::PartitionConfig;
 
 /// Explicitly set values: by topic name for a topic, by broker name for the node.
 pub(crate) type Overrides = BTreeMap<String, String>;
@@ -20,9 +21,9 @@ pub(crate) struct Settings {
     pub(crate) compression_gzip_level: i32,
     pub(crate) compression_lz4_level: i32,
     pub(crate) compression_zstd_level: i32,
-    /// Records are acknowledged before they are on disk.
-    pub(crate) relaxed_flush: bool,
-    pub(crate) flush_interval: Duration,
+    /// 1: records are acknowledged once they are on disk.
+    pub(crate) flush_messages: u64,
+    pub(crate) flush_age: Duration,
     pub(crate) message_bytes_max: usize,
     pub(crate) timestamp_after_max_ms: i64,
     pub(crate) timestamp_before_max_ms: i64,
@@ -33,8 +34,7 @@ pub(crate) struct Settings {
     /// `None`: for ever.
     pub(crate) retention: Option<Duration>,
     pub(crate) segment_bytes: u64,
-    pub(crate) segment_age_max: Duration,
-    pub(crate) index_interval_bytes: u32,
+    pub(crate) segment_age: Duration,
 }
 
 /// The value in force for one setting of a topic: its own, else the node's, else the default.
@@ -67,8 +67,8 @@ impl Settings {
             compression_gzip_level: values.narrow("compression.gzip.level"),
             compression_lz4_level: values.narrow("compression.lz4.level"),
             compression_zstd_level: values.narrow("compression.zstd.level"),
-            relaxed_flush: values.number("flush.messages") > 1,
-            flush_interval: values.duration("flush.ms").unwrap_or(Duration::MAX),
+            flush_messages: values.narrow("flush.messages"),
+            flush_age: values.duration("flush.ms").unwrap_or(Duration::MAX),
             message_bytes_max: values.narrow("max.message.bytes"),
             timestamp_after_max_ms: values.number("message.timestamp.after.max.ms"),
             timestamp_before_max_ms: values.number("message.timestamp.before.max.ms"),
@@ -77,8 +77,22 @@ impl Settings {
             retention_bytes: u64::try_from(values.number("retention.bytes")).ok(),
             retention: values.duration("retention.ms"),
             segment_bytes: values.narrow("segment.bytes"),
-            segment_age_max: values.duration("segment.ms").unwrap_or(Duration::MAX),
-            index_interval_bytes: values.narrow("index.interval.bytes"),
+            segment_age: values.duration("segment.ms").unwrap_or(Duration::MAX),
+        }
+    }
+}
+
+/// What the log must know of it. A topic that is only compacted keeps every segment.
+impl From<&Settings> for PartitionConfig {
+    fn from(it: &Settings) -> Self {
+        Self {
+            segment_bytes: it.segment_bytes,
+            segment_age: it.segment_age,
+            retention_age: it.retention.filter(|_| it.cleanup_delete),
+            retention_bytes: it.retention_bytes.filter(|_| it.cleanup_delete),
+            flush_messages: it.flush_messages,
+            flush_age: Some(it.flush_age).filter(|it| *it < Duration::MAX),
+            log_append_time: it.log_append_time,
         }
     }
 }

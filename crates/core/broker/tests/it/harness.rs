@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 use systole_broker::{Broker, BrokerConfig};
 use systole_telemetry::Metrics;
@@ -23,7 +24,7 @@ pub(crate) struct Harness {
     pub(crate) config: BrokerConfig,
     pub(crate) world: World,
     pub(crate) metrics: Metrics,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Harness {
@@ -43,7 +44,7 @@ impl Harness {
         adjust(&mut config);
         let metrics = Metrics::default();
         let broker = Broker::start(&config, &world, &metrics).await.unwrap();
-        Self { broker: Some(broker), config, world, metrics, _dir: dir }
+        Self { broker: Some(broker), config, world, metrics, dir }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -60,6 +61,15 @@ impl Harness {
     }
     pub(crate) async fn stop(&mut self) {
         self.broker.take().unwrap().stop().await;
+    }
+    /// Goes on with the files as they are at this moment, as after a `kill -9`.
+    pub(crate) async fn crash(&mut self) {
+        let copy = tempfile::tempdir().unwrap();
+        copy_dir(&self.config.dir, &copy.path().join("broker"));
+        self.stop().await;
+        self.config.dir = copy.path().join("broker");
+        self.dir = copy;
+        self.start_again().await;
     }
     pub(crate) async fn start_again(&mut self) {
         self.metrics = Metrics::default();
@@ -79,6 +89,19 @@ impl Harness {
         while !holds(self.metric(name)) {
             assert!(tokio::time::Instant::now() < deadline, "{name} is {}", self.metric(name));
             tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+}
+
+fn copy_dir(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_dir(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
         }
     }
 }

@@ -2,6 +2,9 @@
 #![allow(clippy::disallowed_methods)] // tests open their own sockets
 #![allow(dead_code)] // parts of the harness wait for their first user
 
+mod configs;
 mod frames;
 mod harness;
 mod metadata;
+mod one_node;
+mod topics;

@@ -1,0 +1,65 @@
+//! AlterConfigs, v0-2: replaces all settings of a topic or of this node by those given.
+//!
+//! Deprecated in Kafka in favour of IncrementalAlterConfigs, and still used by old tools. Ours: none.
+
+use super::resource::{self, Edit};
+use super::{Call, Handler, Reply};
+use crate::code::{ErrorCode, Rejected};
+use crate::topic::{Durable, Overrides};
+use std::future::Future;
+use std::ops::RangeInclusive;
+use systole_wire::message::alter_configs_request::AlterConfigsResource;
+use systole_wire::message::alter_configs_response::AlterConfigsResourceResponse;
+use systole_wire::message::{AlterConfigsRequest, AlterConfigsResponse};
+
+pub(crate) struct AlterConfigs;
+
+impl Handler for AlterConfigs {
+    type Request = AlterConfigsRequest;
+    const VERSIONS: RangeInclusive<i16> = 0..=2;
+
+    fn handle(
+        call: Call,
+        request: AlterConfigsRequest,
+    ) -> impl Future<Output = Reply<Self>> + Send + 'static {
+        let begin = |it: &AlterConfigsResource| alter(&call, it, request.validate_only);
+        let begun: Vec<_> = request.resources.iter().map(begin).collect();
+        async move {
+            let mut responses = Vec::new();
+            for (asked, begun) in request.resources.into_iter().zip(begun) {
+                let (error_code, error_message) = call.finish(begun).await;
+                responses.push(AlterConfigsResourceResponse {
+                    error_code,
+                    error_message,
+                    resource_type: asked.resource_type,
+                    resource_name: asked.resource_name,
+                    ..Default::default()
+                });
+            }
+            Reply::Send(AlterConfigsResponse { responses, ..Default::default() })
+        }
+    }
+}
+
+fn alter(
+    call: &Call,
+    asked: &AlterConfigsResource,
+    only_check: bool,
+) -> Result<Option<Durable>, Rejected> {
+    let scope = resource::scope(&call.ctx, asked.resource_type, &asked.resource_name)?;
+    let replace = |_| {
+        let mut overrides = Overrides::new();
+        for config in &asked.configs {
+            let Some(value) = config.value.as_deref() else {
+                let text = "A value may not be null.";
+                return Err(Rejected::new(ErrorCode::InvalidRequest, text));
+            };
+            resource::edit(&scope, &mut overrides, &config.name, &Edit::Set(value))?;
+        }
+        Ok(overrides)
+    };
+    if only_check {
+        return replace(call.ctx.topics.overrides(&scope)?).map(|_| None);
+    }
+    call.ctx.topics.alter(&scope, replace).map(Some)
+}

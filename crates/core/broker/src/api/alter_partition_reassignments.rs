@@ -1,0 +1,65 @@
+//! AlterPartitionReassignments, v0-1: partitions may move to where they are, and nowhere else.
+//!
+//! One node: a reassignment to this node alone is done at once; any other names a broker that does
+//! not exist. None is ever under way, so there is none to cancel.
+
+use super::{Call, Handler, Reply};
+use crate::code::{ErrorCode, Rejected};
+use crate::topic::{plan, unknown};
+use std::future::{Future, ready};
+use std::ops::RangeInclusive;
+use systole_wire::message::alter_partition_reassignments_request::{
+    ReassignablePartition, ReassignableTopic,
+};
+use systole_wire::message::alter_partition_reassignments_response::{
+    ReassignablePartitionResponse, ReassignableTopicResponse,
+};
+use systole_wire::message::{
+    AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse,
+};
+
+pub(crate) struct AlterPartitionReassignments;
+
+impl Handler for AlterPartitionReassignments {
+    type Request = AlterPartitionReassignmentsRequest;
+    const VERSIONS: RangeInclusive<i16> = 0..=1;
+
+    fn handle(
+        call: Call,
+        request: AlterPartitionReassignmentsRequest,
+    ) -> impl Future<Output = Reply<Self>> + Send + 'static {
+        let responses = request.topics.into_iter().map(|it| of_topic(&call, it)).collect();
+        ready(Reply::Send(AlterPartitionReassignmentsResponse {
+            allow_replication_factor_change: request.allow_replication_factor_change,
+            responses,
+            ..Default::default()
+        }))
+    }
+}
+
+fn of_topic(call: &Call, asked: ReassignableTopic) -> ReassignableTopicResponse {
+    let partition = |it: &ReassignablePartition| {
+        let mut response = ReassignablePartitionResponse {
+            partition_index: it.partition_index,
+            ..Default::default()
+        };
+        if let Err(it) = reassign(call, &asked.name, it) {
+            (response.error_code, response.error_message) = call.error(&it);
+        }
+        response
+    };
+    let partitions = asked.partitions.iter().map(partition).collect();
+    ReassignableTopicResponse { name: asked.name, partitions, ..Default::default() }
+}
+
+fn reassign(call: &Call, topic: &str, asked: &ReassignablePartition) -> Result<(), Rejected> {
+    let found = call.ctx.topics.by_name(topic).and_then(|it| it.partition(asked.partition_index));
+    found.ok_or_else(|| unknown(topic))?;
+    match &asked.replicas {
+        Some(replicas) => plan::check_replicas(replicas, call.ctx.topics.site()),
+        None => {
+            let text = "No partition reassignment is in progress.";
+            Err(Rejected::new(ErrorCode::NoReassignmentInProgress, text))
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! DeleteTopics, v1-6: removes topics with all their records; v6 by id too (KIP-516).
+//!
+//! Ours: the answer leaves when the removal is on disk, so `timeout_ms` is accepted and ignored.
+
+use super::{Call, Handler, Reply};
+use crate::code::{ErrorCode, Rejected};
+use crate::topic::{Durable, Topic, unknown};
+use std::future::Future;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use systole_wire::Str;
+use systole_wire::message::delete_topics_request::DeleteTopicState;
+use systole_wire::message::delete_topics_response::DeletableTopicResult;
+use systole_wire::message::{DeleteTopicsRequest, DeleteTopicsResponse};
+
+pub(crate) struct DeleteTopics;
+
+impl Handler for DeleteTopics {
+    type Request = DeleteTopicsRequest;
+    const VERSIONS: RangeInclusive<i16> = 1..=6;
+
+    fn handle(
+        call: Call,
+        request: DeleteTopicsRequest,
+    ) -> impl Future<Output = Reply<Self>> + Send + 'static {
+        let by_name = |name: Str| DeleteTopicState { name: Some(name), ..Default::default() };
+        let asked: Vec<_> = request
+            .topics
+            .into_iter()
+            .chain(request.topic_names.into_iter().map(by_name))
+            .collect();
+        let begin = |it: &DeleteTopicState| {
+            let topic = if asked.iter().filter(|other| *other == it).count() > 1 {
+                Err(Rejected::new(ErrorCode::InvalidRequest, "Duplicate topic name or id."))
+            } else {
+                find(&call, it)
+            };
+            topic.and_then(|it| call.ctx.topics.delete(&it).map(|durable| (it, durable)))
+        };
+        let begun: Vec<_> = asked.iter().map(begin).collect();
+        async move {
+            let mut responses = Vec::new();
+            for (asked, begun) in asked.into_iter().zip(begun) {
+                responses.push(finish(&call, asked, begun).await);
+            }
+            Reply::Send(DeleteTopicsResponse { responses, ..Default::default() })
+        }
+    }
+}
+
+fn find(call: &Call, asked: &DeleteTopicState) -> Result<Arc<Topic>, Rejected> {
+    let topics = &call.ctx.topics;
+    match (&asked.name, asked.topic_id) {
+        (Some(name), id) if id.is_zero() => topics.by_name(name).ok_or_else(|| unknown(name)),
+        (None, id) if !id.is_zero() => topics.by_id(id).ok_or_else(|| {
+            Rejected::new(ErrorCode::UnknownTopicId, "This server does not host this topic ID.")
+        }),
+        _ => {
+            let text = "Topic id and topic name can not both be specified, nor both be absent.";
+            Err(Rejected::new(ErrorCode::InvalidRequest, text))
+        }
+    }
+}
+
+async fn finish(
+    call: &Call,
+    asked: DeleteTopicState,
+    begun: Result<(Arc<Topic>, Durable), Rejected>,
+) -> DeletableTopicResult {
+    let mut result =
+        DeletableTopicResult { name: asked.name, topic_id: asked.topic_id, ..Default::default() };
+    let done = match begun {
+        Ok((topic, durable)) => {
+            result.name = Some(Str::from(&*topic.name));
+            result.topic_id = topic.id;
+            durable.await
+        }
+        Err(rejected) => Err(rejected),
+    };
+    if let Err(rejected) = done {
+        (result.error_code, result.error_message) = call.error(&rejected);
+    }
+    result
+}

@@ -1,0 +1,90 @@
+//! DescribeConfigs, v1-4: the settings of topics and of this node.
+//!
+//! Ours: a node shows the settings that it has; Kafka's others are absent, not shown with values
+//! that would mean nothing here. Loggers, client metrics and groups have no settings here.
+
+use super::resource::{self, Entry};
+use super::{Call, Handler, Reply};
+use crate::code::Rejected;
+use std::future::{Future, ready};
+use std::ops::RangeInclusive;
+use systole_wire::Str;
+use systole_wire::message::describe_configs_request::DescribeConfigsResource;
+use systole_wire::message::describe_configs_response::{
+    DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
+};
+use systole_wire::message::{DescribeConfigsRequest, DescribeConfigsResponse};
+
+pub(crate) struct DescribeConfigs;
+
+impl Handler for DescribeConfigs {
+    type Request = DescribeConfigsRequest;
+    const VERSIONS: RangeInclusive<i16> = 1..=4;
+
+    fn handle(
+        call: Call,
+        request: DescribeConfigsRequest,
+    ) -> impl Future<Output = Reply<Self>> + Send + 'static {
+        let detail = Detail {
+            synonyms: request.include_synonyms,
+            typed: call.version >= 3,
+            documentation: request.include_documentation,
+        };
+        let describe = |it: DescribeConfigsResource| {
+            let configs = configs(&call, &it, detail);
+            let mut result = DescribeConfigsResult {
+                resource_type: it.resource_type,
+                resource_name: it.resource_name,
+                ..Default::default()
+            };
+            match configs {
+                Ok(configs) => result.configs = configs,
+                Err(it) => (result.error_code, result.error_message) = call.error(&it),
+            }
+            result
+        };
+        let results = request.resources.into_iter().map(describe).collect();
+        ready(Reply::Send(DescribeConfigsResponse { results, ..Default::default() }))
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Detail {
+    synonyms: bool,
+    typed: bool,
+    documentation: bool,
+}
+
+fn configs(
+    call: &Call,
+    asked: &DescribeConfigsResource,
+    detail: Detail,
+) -> Result<Vec<DescribeConfigsResourceResult>, Rejected> {
+    let scope = resource::scope(&call.ctx, asked.resource_type, &asked.resource_name)?;
+    let wanted = |it: &Entry| match &asked.configuration_keys {
+        None => true,
+        Some(keys) => keys.iter().any(|key| &**key == it.name),
+    };
+    let entries = resource::describe(&call.ctx, &scope)?;
+    Ok(entries.into_iter().filter(wanted).map(|it| show(&it, detail)).collect())
+}
+
+fn show(entry: &Entry, detail: Detail) -> DescribeConfigsResourceResult {
+    let synonym = |(name, value, source): &(&'static str, String, i8)| DescribeConfigsSynonym {
+        name: Str::from_static(name),
+        value: Some(value.as_str().into()),
+        source: *source,
+        ..Default::default()
+    };
+    let all = if detail.synonyms { entry.synonyms.as_slice() } else { &[] };
+    DescribeConfigsResourceResult {
+        name: Str::from_static(entry.name),
+        value: Some(entry.value().into()),
+        read_only: entry.read_only,
+        config_source: entry.source(),
+        synonyms: all.iter().map(synonym).collect(),
+        config_type: if detail.typed { entry.kind as i8 } else { 0 },
+        documentation: detail.documentation.then(|| Str::from_static(entry.doc)),
+        ..Default::default()
+    }
+}

@@ -1,0 +1,45 @@
+//! ElectLeaders, v0-2: there is nothing to elect, every partition is led by its one replica.
+//!
+//! As Kafka does, a request for all partitions names none whose leader stays.
+
+use super::{Call, Handler, Reply};
+use crate::code::{ErrorCode, Rejected};
+use crate::topic::unknown;
+use std::future::{Future, ready};
+use std::ops::RangeInclusive;
+use systole_wire::message::elect_leaders_request::TopicPartitions;
+use systole_wire::message::elect_leaders_response::{PartitionResult, ReplicaElectionResult};
+use systole_wire::message::{ElectLeadersRequest, ElectLeadersResponse};
+
+pub(crate) struct ElectLeaders;
+
+impl Handler for ElectLeaders {
+    type Request = ElectLeadersRequest;
+    const VERSIONS: RangeInclusive<i16> = 0..=2;
+
+    fn handle(
+        call: Call,
+        request: ElectLeadersRequest,
+    ) -> impl Future<Output = Reply<Self>> + Send + 'static {
+        let asked = request.topic_partitions.into_iter().flatten();
+        let replica_election_results = asked.map(|it| elect(&call, it)).collect();
+        ready(Reply::Send(ElectLeadersResponse { replica_election_results, ..Default::default() }))
+    }
+}
+
+fn elect(call: &Call, asked: TopicPartitions) -> ReplicaElectionResult {
+    let topic = call.ctx.topics.by_name(&asked.topic);
+    let result = |partition_id| {
+        let rejected = match topic.as_ref().and_then(|it| it.partition(partition_id)) {
+            None => unknown(&asked.topic),
+            Some(_) => Rejected::new(
+                ErrorCode::ElectionNotNeeded,
+                "Leader election not needed for topic partition.",
+            ),
+        };
+        let (error_code, error_message) = call.error(&rejected);
+        PartitionResult { partition_id, error_code, error_message, ..Default::default() }
+    };
+    let partition_result = asked.partitions.iter().map(|it| result(*it)).collect();
+    ReplicaElectionResult { topic: asked.topic, partition_result, ..Default::default() }
+}

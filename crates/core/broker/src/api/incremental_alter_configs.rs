@@ -1,0 +1,97 @@
+//! IncrementalAlterConfigs, v0-1: sets, removes, extends and shortens single settings of topics and
+//! of this node.
+//!
+//! Each resource changes as a whole or not at all. Ours: none.
+
+use super::resource::{self, Edit};
+use super::{Call, Handler, Reply};
+use crate::code::{ErrorCode, Rejected};
+use crate::topic::{Durable, Overrides, Scope};
+use std::future::Future;
+use std::ops::RangeInclusive;
+use systole_wire::message::incremental_alter_configs_request::{
+    AlterConfigsResource, AlterableConfig,
+};
+use systole_wire::message::incremental_alter_configs_response::AlterConfigsResourceResponse;
+use systole_wire::message::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
+
+pub(crate) struct IncrementalAlterConfigs;
+
+/// Kafka's numbers of the operations.
+const SET: i8 = 0;
+const DELETE: i8 = 1;
+const APPEND: i8 = 2;
+const SUBTRACT: i8 = 3;
+
+impl Handler for IncrementalAlterConfigs {
+    type Request = IncrementalAlterConfigsRequest;
+    const VERSIONS: RangeInclusive<i16> = 0..=1;
+
+    fn handle(
+        call: Call,
+        request: IncrementalAlterConfigsRequest,
+    ) -> impl Future<Output = Reply<Self>> + Send + 'static {
+        let mut begun = Vec::new();
+        for it in &request.resources {
+            let is_same = |other: &&AlterConfigsResource| {
+                other.resource_type == it.resource_type && other.resource_name == it.resource_name
+            };
+            begun.push(if request.resources.iter().filter(is_same).count() > 1 {
+                let text = "Each resource must appear at most once.";
+                Err(Rejected::new(ErrorCode::InvalidRequest, text))
+            } else {
+                alter(&call, it, request.validate_only)
+            });
+        }
+        async move {
+            let mut responses = Vec::new();
+            for (asked, begun) in request.resources.into_iter().zip(begun) {
+                let (error_code, error_message) = call.finish(begun).await;
+                responses.push(AlterConfigsResourceResponse {
+                    error_code,
+                    error_message,
+                    resource_type: asked.resource_type,
+                    resource_name: asked.resource_name,
+                    ..Default::default()
+                });
+            }
+            Reply::Send(IncrementalAlterConfigsResponse { responses, ..Default::default() })
+        }
+    }
+}
+
+fn alter(
+    call: &Call,
+    asked: &AlterConfigsResource,
+    only_check: bool,
+) -> Result<Option<Durable>, Rejected> {
+    let scope = resource::scope(&call.ctx, asked.resource_type, &asked.resource_name)?;
+    let edit = |overrides| edit_all(&scope, overrides, &asked.configs);
+    if only_check {
+        return edit(call.ctx.topics.overrides(&scope)?).map(|_| None);
+    }
+    call.ctx.topics.alter(&scope, edit).map(Some)
+}
+
+fn edit_all(
+    scope: &Scope,
+    mut overrides: Overrides,
+    configs: &[AlterableConfig],
+) -> Result<Overrides, Rejected> {
+    let refuse = |text: &str| Err(Rejected::new(ErrorCode::InvalidRequest, text));
+    for config in configs {
+        if configs.iter().filter(|it| it.name == config.name).count() > 1 {
+            return refuse("Error due to duplicate config keys");
+        }
+        let edit = match (config.config_operation, config.value.as_deref()) {
+            (DELETE, _) => Edit::Delete,
+            (SET | APPEND | SUBTRACT, None) => return refuse("A value may not be null."),
+            (SET, Some(value)) => Edit::Set(value),
+            (APPEND, Some(value)) => Edit::Append(value),
+            (SUBTRACT, Some(value)) => Edit::Subtract(value),
+            _ => return refuse("Unknown config operation."),
+        };
+        resource::edit(scope, &mut overrides, &config.name, &edit)?;
+    }
+    Ok(overrides)
+}

@@ -1,0 +1,169 @@
+//! Changes to the catalogue.
+//!
+//! Owns: the steps of each change. Does not own: rules (`plan`).
+//!
+//! A change is checked, written to the journal, carried out in the log, and seen by others, in one
+//! step without waiting; the future that it returns tells when all of it is on disk. Answer a client
+//! after that. Journal and partitions share one write-ahead log, so a crash keeps a beginning of
+//! these steps, and [`Catalogue::open`] completes it: a topic that the journal names gets its
+//! partitions, and partitions without a topic go.
+
+use super::catalogue::{Catalogue, Durable, unknown};
+use super::fact::{Fact, TopicFact};
+use super::journal::JournalError;
+use super::plan::{self, NewTopic};
+use super::setting::Overrides;
+use super::state::Topic;
+use crate::code::{ErrorCode, Rejected};
+use std::sync::{Arc, MutexGuard, PoisonError};
+use systole_log::{AppendError, Ticket};
+
+/// The catalogue's own name; no topic may have it.
+const OWN_NAME: &str = "__cluster_metadata";
+
+/// Whose settings are changed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Scope {
+    Topic(String),
+    /// This node.
+    Broker,
+    /// All nodes, of which there is one.
+    BrokerDefault,
+}
+
+impl Catalogue {
+    /// Checks what [`Catalogue::create`] checks; how many partitions and which settings there
+    /// would be.
+    pub(crate) fn check_create(&self, wanted: &NewTopic) -> Result<(i32, Overrides), Rejected> {
+        plan::check_name(&wanted.name)?;
+        if wanted.name == OWN_NAME {
+            let text = format!("Creation of internal topic {OWN_NAME} is prohibited.");
+            return Err(Rejected::new(ErrorCode::InvalidRequest, text));
+        }
+        self.read().check_free(&wanted.name)?;
+        let partition_count = plan::partition_count(wanted, self.site)?;
+        Ok((partition_count, plan::new_configs(&wanted.configs)?))
+    }
+
+    /// Adds a topic. Its partitions may be used at once.
+    pub(crate) fn create(&self, wanted: &NewTopic) -> Result<(Arc<Topic>, Durable), Rejected> {
+        let _turn = self.take_turn();
+        let (partition_count, overrides) = self.check_create(wanted)?;
+        let (id, name) = (self.world.random.uuid(), wanted.name.clone());
+        self.put(TopicFact { id, name, partition_count, overrides })
+    }
+
+    /// Removes a topic and its records.
+    pub(crate) fn delete(&self, topic: &Topic) -> Result<Durable, Rejected> {
+        let _turn = self.take_turn();
+        let current = self.by_id(topic.id).ok_or_else(|| unknown(&topic.name))?;
+        let fact = Fact::TopicDeleted(topic.id);
+        let mut ticket = self.note(std::slice::from_ref(&fact))?;
+        self.write().apply(&fact);
+        for id in current.partitions() {
+            match self.journal.log().delete(id) {
+                Ok(deleted) => ticket = ticket.and(deleted),
+                // The journal says that it is gone; the next start removes it.
+                Err(error) => tracing::warn!(%error, partition = %id, "not removed yet"),
+            }
+        }
+        Ok(self.durable(ticket))
+    }
+
+    /// How many partitions `name` would have after [`Catalogue::grow`].
+    pub(crate) fn check_grow(
+        &self,
+        name: &str,
+        wanted: i32,
+        assignments: Option<&[Vec<i32>]>,
+    ) -> Result<TopicFact, Rejected> {
+        let topic = self.by_name(name).ok_or_else(|| unknown(name))?;
+        let count = plan::grown_count(topic.partition_count, wanted, assignments, self.site)?;
+        Ok(TopicFact { partition_count: count, ..topic.fact() })
+    }
+
+    /// Gives a topic more partitions.
+    pub(crate) fn grow(
+        &self,
+        name: &str,
+        wanted: i32,
+        assignments: Option<&[Vec<i32>]>,
+    ) -> Result<Durable, Rejected> {
+        let _turn = self.take_turn();
+        let fact = self.check_grow(name, wanted, assignments)?;
+        self.put(fact).map(|(_, durable)| durable)
+    }
+
+    /// Replaces the settings of `scope` by what `edit` makes of them.
+    pub(crate) fn alter(
+        &self,
+        scope: &Scope,
+        edit: impl FnOnce(Overrides) -> Result<Overrides, Rejected>,
+    ) -> Result<Durable, Rejected> {
+        let _turn = self.take_turn();
+        let fact = match scope {
+            Scope::Topic(name) => {
+                let topic = self.by_name(name).ok_or_else(|| unknown(name))?;
+                let overrides = edit(topic.overrides.clone())?;
+                return self.put(TopicFact { overrides, ..topic.fact() }).map(|it| it.1);
+            }
+            Scope::Broker => Fact::Broker(edit(self.broker_overrides().0)?),
+            Scope::BrokerDefault => Fact::BrokerDefault(edit(self.broker_overrides().1)?),
+        };
+        let ticket = self.note(std::slice::from_ref(&fact))?;
+        self.write().apply(&fact);
+        let topics = self.all();
+        topics.iter().for_each(|it| self.configure(it));
+        Ok(self.durable(ticket))
+    }
+
+    /// The settings that `edit` would start from.
+    pub(crate) fn overrides(&self, scope: &Scope) -> Result<Overrides, Rejected> {
+        match scope {
+            Scope::Topic(name) => {
+                self.by_name(name).map(|it| it.overrides.clone()).ok_or_else(|| unknown(name))
+            }
+            Scope::Broker => Ok(self.broker_overrides().0),
+            Scope::BrokerDefault => Ok(self.broker_overrides().1),
+        }
+    }
+
+    /// Writes a new or changed topic, and makes the partitions that it lacks.
+    fn put(&self, it: TopicFact) -> Result<(Arc<Topic>, Durable), Rejected> {
+        let before = self.by_id(it.id).map_or(0, |it| it.partition_count);
+        let topic = Arc::new(Topic::new(&it, &self.read().broker_in_force()));
+        let fact = Fact::Topic(it);
+        let mut ticket = self.note(std::slice::from_ref(&fact))?;
+        for partition in topic.partitions().filter(|it| it.index >= before) {
+            let created = self.journal.log().create(partition, topic.partition_config());
+            ticket = ticket.and(created.map_err(|error| storage(&error))?.1);
+        }
+        self.write().apply(&fact);
+        self.configure(&topic);
+        Ok((topic, self.durable(ticket)))
+    }
+
+    fn configure(&self, topic: &Topic) {
+        let config = topic.partition_config();
+        let partitions = topic.partitions().filter_map(|it| self.journal.log().partition(it));
+        partitions.for_each(|it| it.configure(config));
+    }
+
+    fn note(&self, facts: &[Fact]) -> Result<Ticket, Rejected> {
+        self.journal.append(facts, self.world.clock.now()).map_err(|error| match error {
+            JournalError::Append(error) => storage(&error),
+            other => Rejected::new(ErrorCode::UnknownServerError, other.to_string()),
+        })
+    }
+    fn durable(&self, ticket: Ticket) -> Durable {
+        let log = self.journal.log().clone();
+        Box::pin(async move { log.done(ticket).await.map_err(|error| storage(&error)) })
+    }
+    fn take_turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn storage(error: &AppendError) -> Rejected {
+    Rejected::new(ErrorCode::KafkaStorageError, error.to_string())
+}
