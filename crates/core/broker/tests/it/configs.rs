@@ -181,7 +181,10 @@ async fn every_version_describes_and_creation_shows_what_is_in_force() {
         assert_eq!(results[0].configs.len(), configs.len());
         assert!(results[1].configs.iter().any(|it| &*it.name == "listeners" && it.read_only));
         assert_eq!(results[2].error_code, 42);
-        let documented = results[0].configs.iter().all(|it| it.documentation.as_deref().is_some_and(|text| !text.is_empty()));
+        let documented = results[0]
+            .configs
+            .iter()
+            .all(|it| it.documentation.as_deref().is_some_and(|text| !text.is_empty()));
         assert_eq!(documented, include_documentation);
     }
 }

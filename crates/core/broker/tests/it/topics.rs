@@ -48,7 +48,12 @@ async fn delete(client: &mut Client, names: &[&str]) -> Vec<i16> {
 }
 
 async fn grow(client: &mut Client, name: &str, count: i32) -> i16 {
-    let topics = vec![CreatePartitionsTopic { name: name.into(), count, assignments: None, ..Default::default() }];
+    let topics = vec![CreatePartitionsTopic {
+        name: name.into(),
+        count,
+        assignments: None,
+        ..Default::default()
+    }];
     let request = CreatePartitionsRequest { topics, ..Default::default() };
     client.call(3, request).await.results[0].error_code
 }
