@@ -1,0 +1,54 @@
+//! Where the coordinator writes what it must not forget.
+//!
+//! Owns: the seam between the coordinator and the partitions of `__consumer_offsets`. Does not own:
+//! the topic itself (`store`), the records in it (`record`).
+
+use crate::code::ErrorCode;
+use bytes::Bytes;
+use std::fmt::Debug;
+use std::future::Future;
+use std::pin::Pin;
+
+/// Ready once everything appended so far is durable.
+pub(crate) type Durable = Pin<Box<dyn Future<Output = Result<(), ErrorCode>> + Send>>;
+
+/// A batch that has its place in the log.
+pub(crate) struct Appended {
+    pub(crate) last_offset: i64,
+    pub(crate) durable: Durable,
+}
+
+/// The partitions of `__consumer_offsets`. None of the calls waits for the disk.
+pub(crate) trait Journal: Debug + Send + Sync + 'static {
+    /// Never changes while the topic exists: a group's partition follows from it.
+    fn partition_count(&self) -> i32;
+    /// Appends one batch. Batches of one partition lie in the order of the calls.
+    fn append(&self, partition: i32, batch: Bytes) -> Result<Appended, ErrorCode>;
+    /// Every record before this offset is durable.
+    fn durable_end(&self, partition: i32) -> i64;
+}
+
+/// The partition that keeps a group: Kafka's own choice, so that its tools look in the right place.
+///
+/// # Source  Kafka `Utils.abs(groupId.hashCode()) % partitions`; Java's `String.hashCode`
+pub(crate) fn partition_of(group_id: &str, partition_count: i32) -> i32 {
+    let hash = group_id
+        .encode_utf16()
+        .fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
+    // Kafka's `abs`: the one number without a positive counterpart becomes 0.
+    hash.checked_abs().unwrap_or(0) % partition_count.max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Computed by Java: `Math.abs("…".hashCode()) % 50`.
+    #[test]
+    fn a_group_lies_where_kafka_would_put_it() {
+        assert_eq!(partition_of("", 50), 0);
+        assert_eq!(partition_of("orders", 50), 1_008_770_331 % 50);
+        assert_eq!(partition_of("polygenelubricants", 50), 0, "hashes to the smallest integer");
+        assert_eq!(partition_of("grüße", 50), partition_of("gr\u{fc}\u{df}e", 50));
+    }
+}
