@@ -15,11 +15,19 @@
 //! - An assignment or an offset is shown to a client only after its record is durable.
 //! - Nothing here looks inside a member's metadata, except for the topics of a `consumer`.
 
+mod alarm;
+mod commits;
+mod config;
+mod coordinator;
 mod effect;
 mod join;
+mod journal;
 mod leave;
 mod member;
 mod offsets;
+mod record;
+mod replay;
+mod slot;
 mod state;
 mod subscription;
 mod sync;
@@ -27,15 +35,21 @@ mod time;
 mod view;
 
 #[cfg(test)]
+mod coordinator_tests;
+#[cfg(test)]
 mod simulation;
 #[cfg(test)]
 mod tests;
 
+pub use config::GroupConfig;
+pub(crate) use config::{MEMBER_BYTES_MAX, NAME_BYTES_MAX};
+pub(crate) use coordinator::{Coordinator, Listed};
 pub(crate) use effect::{
     Effect, JoinAnswer, JoinRefused, Joined, JoinedMember, Saved, SavedMember, Snapshot,
     SyncAnswer, Synced, Token,
 };
 pub(crate) use join::Join;
+pub(crate) use journal::Durable;
 pub(crate) use leave::Leaver;
 pub(crate) use member::{Member, Protocol};
 pub(crate) use offsets::{Change, Committed, Offsets, Place, check_metadata};

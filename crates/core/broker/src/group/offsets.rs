@@ -7,7 +7,7 @@
 
 use super::Retention;
 use crate::code::ErrorCode;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use systole_kit::{Timestamp, Uuid};
@@ -138,10 +138,12 @@ impl Offsets {
         self.iter().filter(old).map(|(topic, partition, _)| place(topic, partition)).collect()
     }
 
-    /// The places of `topic`, or of every topic.
-    pub(crate) fn places(&self, topic: Option<&str>) -> Vec<Place> {
-        let wanted = |it: &(&Arc<str>, i32, &Committed)| topic.is_none_or(|topic| **it.0 == *topic);
-        self.iter().filter(wanted).map(|(topic, partition, _)| place(topic, partition)).collect()
+    /// The places of `topic`, or of every topic, those in flight included.
+    pub(crate) fn places(&self, topic: Option<&str>) -> BTreeSet<Place> {
+        let durable = self.iter().map(|(topic, partition, _)| place(topic, partition));
+        let in_flight = self.in_flight.iter().flat_map(|(_, changes)| changes);
+        let all = durable.chain(in_flight.map(|(place, _)| place.clone()));
+        all.filter(|it| topic.is_none_or(|topic| *it.topic == *topic)).collect()
     }
 
     fn iter(&self) -> impl Iterator<Item = (&Arc<str>, i32, &Committed)> {

@@ -161,18 +161,20 @@ impl Group {
         self.generation > 0
     }
 
-    /// The end of a group. The caller writes the tombstones.
-    ///
     /// # Errors  `NON_EMPTY_GROUP`; `GROUP_ID_NOT_FOUND` if it is gone already.
-    pub(crate) fn delete(&mut self) -> Result<(), ErrorCode> {
+    pub(crate) fn may_delete(&self) -> Result<(), ErrorCode> {
         match self.state {
-            State::Empty => {
-                self.state = State::Dead;
-                self.pending.clear();
-                Ok(())
-            }
+            State::Empty => Ok(()),
             State::Dead => Err(ErrorCode::GroupIdNotFound),
             _ => Err(ErrorCode::NonEmptyGroup),
+        }
+    }
+
+    /// The end of a group, if [`Group::may_delete`] allows it. The caller writes the tombstones.
+    pub(crate) fn delete(&mut self) {
+        if self.may_delete().is_ok() {
+            self.state = State::Dead;
+            self.pending.clear();
         }
     }
 

@@ -1,0 +1,79 @@
+//! One group in the coordinator: its state, its offsets, and who waits for its answers.
+//!
+//! Owns: the lock of a group and what lies under it. Does not own: transitions (`Group`), when they
+//! happen (`coordinator`).
+
+use super::{Group, JoinAnswer, Offsets, SyncAnswer, Token};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use systole_world::Instant;
+use tokio::sync::oneshot;
+
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) id: Arc<str>,
+    /// Of `__consumer_offsets`.
+    pub(super) partition: i32,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) group: Group,
+    pub(super) offsets: Offsets,
+    waiting: HashMap<Token, Waiter>,
+    /// The earliest entry of this group in the alarm's queue.
+    pub(super) alarm_at: Option<Instant>,
+    /// What the members take in memory, as of the last transition.
+    pub(super) group_bytes: usize,
+    /// This group's part in the coordinator's count of bytes.
+    pub(super) counted_bytes: usize,
+}
+
+#[derive(Debug)]
+pub(super) enum Waiter {
+    Join(oneshot::Sender<JoinAnswer>),
+    Sync(oneshot::Sender<SyncAnswer>),
+}
+
+impl Slot {
+    pub(super) fn new(id: Arc<str>, partition: i32, group: Group, offsets: Offsets) -> Self {
+        let inner = Inner {
+            group,
+            offsets,
+            waiting: HashMap::new(),
+            alarm_at: None,
+            group_bytes: 0,
+            counted_bytes: 0,
+        };
+        Self { id, partition, inner: Mutex::new(inner) }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    pub(super) fn wait(&mut self, token: Token, waiter: Waiter) {
+        self.waiting.insert(token, waiter);
+    }
+
+    /// Nobody may listen any more: then the client is gone, and its session will tell.
+    pub(super) fn answer_join(&mut self, token: Token, answer: JoinAnswer) {
+        if let Some(Waiter::Join(sender)) = self.waiting.remove(&token) {
+            let _ = sender.send(answer);
+        }
+    }
+
+    pub(super) fn answer_sync(&mut self, token: Token, answer: SyncAnswer) {
+        if let Some(Waiter::Sync(sender)) = self.waiting.remove(&token) {
+            let _ = sender.send(answer);
+        }
+    }
+
+    /// A group that nobody is in and that left no record.
+    pub(super) fn is_unused(&self) -> bool {
+        self.group.is_vacant() && self.offsets.is_empty() && !self.group.was_saved()
+    }
+}
