@@ -18,9 +18,11 @@ mod broker;
 mod code;
 mod config;
 mod ctx;
+mod group;
 mod metric;
 mod server;
 mod topic;
 
 pub use broker::{Broker, StartError};
 pub use config::BrokerConfig;
+pub use group::GroupConfig;
