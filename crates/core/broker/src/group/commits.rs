@@ -36,9 +36,10 @@ impl Coordinator {
             self.0.forget_if_unused(slot, inner);
             durable
         });
-        committed.unwrap_or(Err(match is_simple {
-            true => ErrorCode::InvalidCommitOffsetSize,
-            false => ErrorCode::IllegalGeneration,
+        committed.unwrap_or(Err(if is_simple {
+            ErrorCode::InvalidCommitOffsetSize
+        } else {
+            ErrorCode::IllegalGeneration
         }))
     }
 
@@ -65,13 +66,14 @@ impl Coordinator {
         let deleted = self.enter(group_id, false, |slot, inner| {
             inner.group.may_delete_offsets()?;
             self.catch_up(slot, inner);
-            let check = |it: &Place| match inner.group.is_subscribed(&it.topic) {
-                true => Err(ErrorCode::GroupSubscribedToTopic),
-                false => Ok(()),
+            let check = |it: &Place| {
+                let is_read = inner.group.is_subscribed(&it.topic);
+                if is_read { Err(ErrorCode::GroupSubscribedToTopic) } else { Ok(()) }
             };
             let results: Vec<_> = places.iter().map(check).collect();
             let there = |it: &Place| inner.offsets.get(&it.topic, it.partition).is_some();
-            let gone = places.into_iter().zip(&results).filter(|(it, may)| may.is_ok() && there(it));
+            let gone =
+                places.into_iter().zip(&results).filter(|(it, may)| may.is_ok() && there(it));
             let changes = gone.map(|(place, _)| (place, None)).collect();
             Ok((results, self.append_changes(slot, inner, changes)?))
         });

@@ -11,7 +11,7 @@
 
 use super::alarm::Alarm;
 use super::config::{GROUP_RECORD_BYTES_MAX, GroupConfig};
-use super::journal::{self, Appended, Durable, Journal};
+use super::journal::{self, Appended, Journal};
 use super::record::{self, Pair};
 use super::slot::{Inner, Slot, Waiter};
 use super::{
@@ -22,7 +22,7 @@ use crate::code::ErrorCode;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use systole_world::{Clock as _, Instant, Random as _, World};
+use systole_world::{Instant, World};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -118,14 +118,16 @@ impl Coordinator {
             self.0.forget_if_unused(slot, inner);
             receiver
         });
-        answer.unwrap_or_else(|| match named.is_empty() {
-            true => refuse_join(ErrorCode::GroupMaxSizeReached, named),
-            false => refuse_join(ErrorCode::UnknownMemberId, named),
+        answer.unwrap_or_else(|| {
+            let is_new = named.is_empty();
+            let code =
+                if is_new { ErrorCode::GroupMaxSizeReached } else { ErrorCode::UnknownMemberId };
+            refuse_join(code, named)
         })
     }
 
     /// SyncGroup. Waits for the leader and for the disk.
-    pub(crate) fn sync(&self, group_id: &str, sync: Sync<'_>) -> oneshot::Receiver<SyncAnswer> {
+    pub(crate) fn sync(&self, group_id: &str, sync: &Sync<'_>) -> oneshot::Receiver<SyncAnswer> {
         let answer = self.enter(group_id, false, |slot, inner| {
             let (sender, receiver) = oneshot::channel();
             let token = self.0.token();

@@ -123,7 +123,7 @@ impl Node {
             offset,
             leader_epoch: 1,
             metadata: "m".into(),
-            committed_at: self.clock.now(),
+            at: self.clock.now(),
             expires_at: None,
             topic_id: Uuid::ZERO,
         };
@@ -155,7 +155,7 @@ fn joining(member_id: &str, fresh_id: Arc<str>) -> Join {
         protocol_type: "consumer".into(),
         protocols: vec![Protocol { name: "range".into(), metadata: consumer_metadata(&["t"]) }],
         session_timeout: Duration::from_secs(10),
-        rebalance_timeout: Duration::from_secs(60),
+        rebalance_timeout: Duration::from_mins(1),
         returns_with_id: false,
         may_skip_assignment: true,
     }
@@ -165,11 +165,7 @@ fn nobody() -> Caller<'static> {
     Caller { member_id: "", instance_id: None, generation: -1 }
 }
 
-fn assigning<'a>(
-    member_id: &'a str,
-    generation: i32,
-    parts: &[(&str, &'static str)],
-) -> Sync<'a> {
+fn assigning<'a>(member_id: &'a str, generation: i32, parts: &[(&str, &'static str)]) -> Sync<'a> {
     let parts = parts.iter().map(|(id, it)| ((*id).into(), Bytes::from_static(it.as_bytes())));
     Sync {
         caller: Caller { member_id, instance_id: None, generation },
@@ -217,7 +213,7 @@ async fn an_assignment_reaches_the_members_after_the_disk() {
     let node = Node::new();
     let joined = node.join("g", "").await.unwrap().unwrap();
     let me = &*joined.member_id;
-    let mut synced = node.groups.sync("g", assigning(me, 1, &[(me, "A")]));
+    let mut synced = node.groups.sync("g", &assigning(me, 1, &[(me, "A")]));
     assert!(is_ready(&mut synced).await.is_none());
     assert_eq!(node.listed(), ["g consumer CompletingRebalance"]);
     node.log.sync();
@@ -248,9 +244,9 @@ async fn a_client_that_hangs_up_while_it_waits_leaves_nothing_behind() {
         drop(node.join("g", ""));
     }
     idle().await;
-    node.clock.turn(Duration::from_secs(60));
+    node.clock.turn(Duration::from_mins(1));
     idle().await;
-    node.clock.turn(Duration::from_secs(60));
+    node.clock.turn(Duration::from_mins(1));
     idle().await;
     node.log.sync();
     idle().await;
@@ -266,7 +262,7 @@ async fn after_a_crash_the_durable_part_is_there_and_sessions_start_anew() {
     let node = Node::new();
     let joined = node.join("g", "").await.unwrap().unwrap();
     let me = &*joined.member_id;
-    let synced = node.groups.sync("g", assigning(me, 1, &[(me, "A")]));
+    let synced = node.groups.sync("g", &assigning(me, 1, &[(me, "A")]));
     drop(node.commit("g2", 1, 10).unwrap());
     drop(node.commit("g3", 1, 10).unwrap());
     node.log.sync();
@@ -281,7 +277,7 @@ async fn after_a_crash_the_durable_part_is_there_and_sessions_start_anew() {
     assert_eq!((again.offset("g2", 1), again.offset("g2", 2)), (Some(10), Some(20)));
     let caller = Caller { member_id: me, instance_id: None, generation: 1 };
     assert_eq!(again.groups.heartbeat("g", caller), Ok(()));
-    let synced = again.groups.sync("g", assigning(me, 1, &[])).await.unwrap();
+    let synced = again.groups.sync("g", &assigning(me, 1, &[])).await.unwrap();
     assert_eq!(synced.unwrap().assignment, "A");
     again.clock.turn(Duration::from_secs(10));
     idle().await;
@@ -296,8 +292,8 @@ async fn offsets_end_with_their_retention_their_topic_or_their_group() {
     }
     node.log.sync();
     drop(node.groups.delete("deleted").unwrap());
-    let week = Duration::from_hours(7 * 24);
-    node.clock.turn(week - Duration::from_secs(1));
+    let almost_a_week = Duration::from_secs(7 * 24 * 3600 - 1);
+    node.clock.turn(almost_a_week);
     idle().await;
     drop(node.commit("young", 0, 6).unwrap());
     node.log.sync();
@@ -336,8 +332,7 @@ async fn refused_requests_leave_no_group_behind() {
 
 #[tokio::test]
 async fn at_the_limit_of_memory_nothing_new_gets_in_and_what_is_there_goes_on() {
-    let mut config = GroupConfig::default();
-    config.memory_bytes_max = 20_000;
+    let config = GroupConfig { memory_bytes_max: 20_000, ..GroupConfig::default() };
     let node = Node::start(MemoryLog::new(), &config);
     let member = node.join("g", "").await.unwrap().unwrap();
     let mut committed = 0;
@@ -369,27 +364,22 @@ async fn many_groups_at_once_each_settle() {
         for _ in 0..1_000 {
             let Ok(joined) = node.join(&group, &id).await.unwrap() else { continue };
             id = joined.member_id.to_string();
-            let ids = joined.members.iter().map(|it| (Arc::clone(&it.id), Bytes::from_static(b"p")));
+            let ids =
+                joined.members.iter().map(|it| (Arc::clone(&it.id), Bytes::from_static(b"p")));
             let caller =
                 Caller { member_id: &id, instance_id: None, generation: joined.generation };
-            let sync = Sync {
-                caller,
-                protocol_type: None,
-                protocol: None,
-                assignments: ids.collect(),
-            };
-            if node.groups.sync(&group, sync).await.unwrap().is_err() {
+            let sync =
+                Sync { caller, protocol_type: None, protocol: None, assignments: ids.collect() };
+            if node.groups.sync(&group, &sync).await.unwrap().is_err() {
                 continue;
             }
             loop {
-                match node.groups.heartbeat(&group, caller) {
-                    Err(_) => break,
-                    Ok(()) => {
-                        let all = node.groups.describe(&group).unwrap();
-                        if all.state == "Stable" && all.members.len() == 4 {
-                            return;
-                        }
-                    }
+                if node.groups.heartbeat(&group, caller).is_err() {
+                    break;
+                }
+                let all = node.groups.describe(&group).unwrap();
+                if all.state == "Stable" && all.members.len() == 4 {
+                    return;
                 }
                 tokio::task::yield_now().await;
             }

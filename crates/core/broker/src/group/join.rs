@@ -15,7 +15,7 @@ use std::time::Duration;
 /// heartbeats, so a shorter session would throw it out of a slow rebalance.
 ///
 /// # Source  Kafka's `CLASSIC_GROUP_NEW_MEMBER_JOIN_TIMEOUT_MS`
-const NEW_MEMBER_PATIENCE: Duration = Duration::from_secs(300);
+const NEW_MEMBER_PATIENCE: Duration = Duration::from_mins(5);
 
 /// A JoinGroup, as far as the group is concerned.
 #[derive(Debug, Clone)]
@@ -100,14 +100,14 @@ impl Group {
         }
         self.check_member(&join.member_id, join.instance_id.as_deref())?;
         let leads = self.is_leader(&join.member_id);
-        let changed = self
-            .members
-            .get(&join.member_id)
-            .is_none_or(|it| it.protocols != join.protocols);
+        let changed =
+            self.members.get(&join.member_id).is_none_or(|it| it.protocols != join.protocols);
         match self.state {
             State::Empty | State::Dead => return Err(ErrorCode::UnknownMemberId.into()),
             // The answer got lost, or the member changed its mind.
-            State::CompletingRebalance { .. } if !changed => self.answer_again(token, &join.member_id, now),
+            State::CompletingRebalance { .. } if !changed => {
+                self.answer_again(token, &join.member_id, now);
+            }
             // A leader joins again because the topics changed: a rebalance is what it wants.
             State::Stable { .. } if !changed && !leads => {
                 self.answer_again(token, &join.member_id, now);
@@ -220,12 +220,7 @@ impl Group {
     /// What a replaced static member learns. A leader that cannot be told to skip the assignment is
     /// given its old id as the leader's, so that it takes itself for a follower and leaves the
     /// assignment alone.
-    fn joined_as_before(
-        &self,
-        id: &Arc<str>,
-        may_skip: bool,
-        leader: Option<&Arc<str>>,
-    ) -> Joined {
+    fn joined_as_before(&self, id: &Arc<str>, may_skip: bool, leader: Option<&Arc<str>>) -> Joined {
         let mut joined = self.joined(id);
         joined.skip_assignment = may_skip && self.is_leader(id);
         if let Some(old) = leader {

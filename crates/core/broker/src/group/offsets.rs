@@ -19,7 +19,7 @@ pub(crate) struct Committed {
     /// Of the last record read; -1 if the client does not know.
     pub(crate) leader_epoch: i32,
     pub(crate) metadata: Arc<str>,
-    pub(crate) committed_at: Timestamp,
+    pub(crate) at: Timestamp,
     /// Set by clients before v5 that asked for their own retention.
     pub(crate) expires_at: Option<Timestamp>,
     /// Of the topic at the time; zero if not known.
@@ -96,25 +96,22 @@ impl Offsets {
     /// Takes in a change that is durable.
     pub(crate) fn apply(&mut self, place: Place, committed: Option<Committed>) {
         let Place { topic, partition } = place;
-        match committed {
-            Some(committed) => {
-                self.bytes += committed.bytes();
-                let partitions = self.by_topic.entry(topic).or_default();
-                match partitions.insert(partition, committed) {
-                    None => self.len += 1,
-                    Some(old) => self.bytes -= old.bytes(),
-                }
-            }
-            None => {
-                let Some(partitions) = self.by_topic.get_mut(&topic) else { return };
-                if let Some(old) = partitions.remove(&partition) {
-                    self.len -= 1;
-                    self.bytes -= old.bytes();
-                }
-                if partitions.is_empty() {
-                    self.by_topic.remove(&topic);
-                }
-            }
+        let Some(committed) = committed else { return self.forget(&topic, partition) };
+        self.bytes += committed.bytes();
+        match self.by_topic.entry(topic).or_default().insert(partition, committed) {
+            None => self.len += 1,
+            Some(old) => self.bytes -= old.bytes(),
+        }
+    }
+
+    fn forget(&mut self, topic: &str, partition: i32) {
+        let Some(partitions) = self.by_topic.get_mut(topic) else { return };
+        if let Some(old) = partitions.remove(&partition) {
+            self.len -= 1;
+            self.bytes -= old.bytes();
+        }
+        if partitions.is_empty() {
+            self.by_topic.remove(topic);
         }
     }
 
@@ -129,7 +126,7 @@ impl Offsets {
             let base = match rule {
                 Retention::Forever => return false,
                 Retention::UnlessSubscribed(topics) if topics.contains(topic) => return false,
-                Retention::FromCommit | Retention::UnlessSubscribed(_) => it.committed_at,
+                Retention::FromCommit | Retention::UnlessSubscribed(_) => it.at,
                 Retention::FromInstant(since) => *since,
             };
             now >= it.expires_at.unwrap_or_else(|| base.plus(retention))
@@ -147,9 +144,9 @@ impl Offsets {
     }
 
     fn iter(&self) -> impl Iterator<Item = (&Arc<str>, i32, &Committed)> {
-        self.by_topic
-            .iter()
-            .flat_map(|(topic, those)| those.iter().map(move |(it, committed)| (topic, *it, committed)))
+        self.by_topic.iter().flat_map(|(topic, those)| {
+            those.iter().map(move |(it, committed)| (topic, *it, committed))
+        })
     }
 }
 

@@ -37,8 +37,14 @@ pub(super) struct Pair {
 /// What a record says.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Entry {
-    Group { id: Arc<str>, snapshot: Option<Snapshot> },
-    Offset { group: Arc<str>, change: Change },
+    Group {
+        id: Arc<str>,
+        snapshot: Option<Snapshot>,
+    },
+    Offset {
+        group: Arc<str>,
+        change: Change,
+    },
     /// A kind of record that this node does not write: of another group protocol, or from a later
     /// version.
     Other,
@@ -59,8 +65,11 @@ pub(super) fn of_group(id: &str, snapshot: Option<&Snapshot>) -> Result<Pair, En
 }
 
 pub(super) fn of_offset(group: &str, (place, committed): &Change) -> Result<Pair, EncodeError> {
-    let key =
-        OffsetCommitKey { group: group.into(), topic: (&*place.topic).into(), partition: place.partition };
+    let key = OffsetCommitKey {
+        group: group.into(),
+        topic: (&*place.topic).into(),
+        partition: place.partition,
+    };
     let value = |it: &Committed| {
         let version = match it.expires_at {
             Some(_) => OFFSET_VALUE_VERSION_WITH_EXPIRY,
@@ -95,7 +104,8 @@ pub(super) fn read(key: Option<&[u8]>, value: Option<&[u8]>) -> Result<Entry, Un
     match kind {
         OFFSET_LEGACY | OFFSET => {
             let key = OffsetCommitKey::decode(&mut key, 0)?;
-            let committed = value.map(decode::<OffsetCommitValue>).transpose()?.map(committed);
+            let value = value.map(decode::<OffsetCommitValue>).transpose()?;
+            let committed = value.as_ref().map(committed);
             let place = Place { topic: shared(&key.topic), partition: key.partition };
             Ok(Entry::Offset { group: shared(&key.group), change: (place, committed) })
         }
@@ -168,7 +178,8 @@ fn snapshot(it: GroupMetadataValue) -> Snapshot {
 
 fn saved_member(it: MemberMetadata) -> SavedMember {
     // Kafka before 0.10.1 knew no rebalance time and used the session's.
-    let rebalance = if it.rebalance_timeout < 0 { it.session_timeout } else { it.rebalance_timeout };
+    let rebalance =
+        if it.rebalance_timeout < 0 { it.session_timeout } else { it.rebalance_timeout };
     SavedMember {
         id: shared(&it.member_id),
         instance_id: it.group_instance_id.as_ref().map(shared),
@@ -186,19 +197,19 @@ fn offset_value(it: &Committed) -> OffsetCommitValue {
         offset: it.offset,
         leader_epoch: it.leader_epoch,
         metadata: (&*it.metadata).into(),
-        commit_timestamp: it.committed_at.as_millis(),
+        commit_timestamp: it.at.as_millis(),
         expire_timestamp: it.expires_at.map_or(-1, Timestamp::as_millis),
         topic_id: it.topic_id,
         ..Default::default()
     }
 }
 
-fn committed(it: OffsetCommitValue) -> Committed {
+fn committed(it: &OffsetCommitValue) -> Committed {
     Committed {
         offset: it.offset,
         leader_epoch: it.leader_epoch,
         metadata: shared(&it.metadata),
-        committed_at: Timestamp::from_millis(it.commit_timestamp),
+        at: Timestamp::from_millis(it.commit_timestamp),
         expires_at: since_epoch(it.expire_timestamp),
         topic_id: it.topic_id,
     }

@@ -22,7 +22,7 @@ const CLIENTS: usize = 7;
 const SESSION: Duration = Duration::from_secs(10);
 const REBALANCE: Duration = Duration::from_secs(30);
 /// Of virtual time: two rounds of the longest wait (a new member's patience), and some.
-const CALM_MAX: Duration = Duration::from_secs(900);
+const CALM_MAX: Duration = Duration::from_mins(15);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Doing {
@@ -31,8 +31,12 @@ enum Doing {
     Outside,
     Waiting(Token),
     /// Has joined; the SyncGroup comes next, with everyone's parts if it leads.
-    Joined { parts: Vec<Arc<str>> },
-    Reading { part: String },
+    Joined {
+        parts: Vec<Arc<str>>,
+    },
+    Reading {
+        part: String,
+    },
 }
 
 #[derive(Debug)]
@@ -68,7 +72,7 @@ impl World {
         let client = |n: usize| Client {
             doing: Doing::Away,
             member_id: Arc::default(),
-            instance_id: (n % 3 == 0).then(|| format!("instance{n}").into()),
+            instance_id: (n.is_multiple_of(3)).then(|| format!("instance{n}").into()),
             generation: -1,
         };
         Self {
@@ -132,7 +136,8 @@ impl World {
     fn join(&mut self, n: usize) {
         let token = self.token_for(n);
         self.ids += 1;
-        let protocol = |name: &str| Protocol { name: name.into(), metadata: consumer_metadata(&["t"]) };
+        let protocol =
+            |name: &str| Protocol { name: name.into(), metadata: consumer_metadata(&["t"]) };
         let join = Join {
             member_id: Arc::clone(&self.clients[n].member_id),
             fresh_id: format!("m{}", self.ids).into(),
@@ -140,7 +145,7 @@ impl World {
             client_id: "c".into(),
             client_host: "/h".into(),
             protocol_type: "consumer".into(),
-            protocols: if n % 2 == 0 {
+            protocols: if n.is_multiple_of(2) {
                 vec![protocol("range"), protocol("sticky")]
             } else {
                 vec![protocol("sticky"), protocol("range")]
@@ -158,7 +163,9 @@ impl World {
         let token = self.token_for(n);
         let client = &self.clients[n];
         let generation = client.generation;
-        let part = |(i, id): (usize, &Arc<str>)| (Arc::clone(id), Bytes::from(format!("{generation}/{i}")));
+        let part = |(i, id): (usize, &Arc<str>)| {
+            (Arc::clone(id), Bytes::from(format!("{generation}/{i}")))
+        };
         let sync = Sync {
             caller: Caller {
                 member_id: &client.member_id,
@@ -170,7 +177,7 @@ impl World {
             assignments: parts.iter().enumerate().map(part).collect(),
         };
         let now = self.now();
-        self.group.sync(token, sync, now);
+        self.group.sync(token, &sync, now);
         self.clients[n].doing = Doing::Waiting(token);
     }
 
@@ -191,10 +198,8 @@ impl World {
 
     fn leave(&mut self, n: usize) {
         let client = &self.clients[n];
-        let leaver = Leaver {
-            member_id: &client.member_id,
-            instance_id: client.instance_id.as_deref(),
-        };
+        let leaver =
+            Leaver { member_id: &client.member_id, instance_id: client.instance_id.as_deref() };
         let now = self.now();
         self.group.leave(&[leaver], now);
         self.clients[n].doing = Doing::Away;

@@ -67,8 +67,14 @@ pub(super) enum State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     /// The first members of an empty group: `until` moves on while newcomers arrive, not past `end`.
-    Initial { until: Instant, end: Instant, newcomer: bool },
-    Rejoin { until: Instant },
+    Initial {
+        until: Instant,
+        end: Instant,
+        newcomer: bool,
+    },
+    Rejoin {
+        until: Instant,
+    },
 }
 
 #[derive(Debug)]
@@ -257,7 +263,8 @@ impl Group {
         }
         self.answer_error(&mut member, code);
         if self.is_leader(id) {
-            self.leader = self.members.values().min_by_key(|it| it.number).map(|it| Arc::clone(&it.id));
+            self.leader =
+                self.members.values().min_by_key(|it| it.number).map(|it| Arc::clone(&it.id));
         }
     }
 
@@ -381,9 +388,10 @@ impl Group {
             first.protocols.iter().map(|it| &it.name).filter(|it| spoken_by_all(it)).collect();
         let mut votes = vec![0_usize; candidates.len()];
         for member in &members {
-            let choice = member.protocols.iter().find_map(|it| {
-                candidates.iter().position(|name| **name == it.name)
-            });
+            let choice = member
+                .protocols
+                .iter()
+                .find_map(|it| candidates.iter().position(|name| **name == it.name));
             if let Some(count) = choice.and_then(|it| votes.get_mut(it)) {
                 *count += 1;
             }

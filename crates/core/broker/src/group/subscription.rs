@@ -30,9 +30,7 @@ pub(super) fn topics(metadata: &Bytes) -> Option<Vec<Arc<str>>> {
 
 /// The union over members; `None` as soon as one of them cannot be read, because then any topic
 /// may be subscribed.
-pub(super) fn union<'a>(
-    metadata: impl Iterator<Item = &'a Bytes>,
-) -> Option<BTreeSet<Arc<str>>> {
+pub(super) fn union<'a>(metadata: impl Iterator<Item = &'a Bytes>) -> Option<BTreeSet<Arc<str>>> {
     let mut all = BTreeSet::new();
     for it in metadata {
         all.extend(topics(it)?);

@@ -31,7 +31,7 @@ pub(crate) struct Sync<'a> {
 
 impl Group {
     /// Takes in a SyncGroup. Its answer comes out as an [`Effect::Sync`], now or later.
-    pub(crate) fn sync(&mut self, token: Token, sync: Sync<'_>, now: Now) {
+    pub(crate) fn sync(&mut self, token: Token, sync: &Sync<'_>, now: Now) {
         match self.try_sync(token, sync, now) {
             Ok(None) => {}
             Ok(Some(synced)) => self.effects.push(Effect::Sync(token, Ok(synced))),
@@ -42,7 +42,7 @@ impl Group {
     fn try_sync(
         &mut self,
         token: Token,
-        sync: Sync<'_>,
+        sync: &Sync<'_>,
         now: Now,
     ) -> Result<Option<Synced>, ErrorCode> {
         self.check_caller(sync.caller)?;
@@ -66,7 +66,7 @@ impl Group {
         }
     }
 
-    fn await_sync(&mut self, token: Token, sync: Sync<'_>, is_saving: bool) {
+    fn await_sync(&mut self, token: Token, sync: &Sync<'_>, is_saving: bool) {
         let id = sync.caller.member_id;
         let Some(mut member) = self.members.remove(id) else { return };
         self.answer_error(&mut member, ErrorCode::RebalanceInProgress);

@@ -77,8 +77,7 @@ impl Group {
     fn extend_or_complete(&mut self, newcomer: bool, end: Instant, now: Now) {
         if newcomer && now.instant < end {
             let until = now.instant.plus(self.limits.initial_delay).min(end);
-            self.state =
-                State::PreparingRebalance(Phase::Initial { until, end, newcomer: false });
+            self.state = State::PreparingRebalance(Phase::Initial { until, end, newcomer: false });
         } else {
             self.complete_join(now);
         }

@@ -2,8 +2,8 @@
 //!
 //! Owns: what is shown in which state. Does not own: who may look.
 
-use super::state::State;
 use super::Group;
+use super::state::State;
 use bytes::Bytes;
 use std::sync::Arc;
 
