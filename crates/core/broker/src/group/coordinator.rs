@@ -6,8 +6,8 @@
 //!
 //! Each group has a lock of its own, held for a transition and the append of its records, never
 //! while the disk works: many commits of many groups share one fsync, and the records of a group
-//! lie in the order of its transitions. The lock of the map is taken inside a group's lock or alone;
-//! no group's lock is taken inside it.
+//! lie in the order of its transitions. The lock of the map is taken inside a group's lock or
+//! alone; no group's lock is taken inside it.
 
 use super::alarm::Alarm;
 use super::config::{GROUP_RECORD_BYTES_MAX, GroupConfig};
@@ -187,7 +187,7 @@ impl Coordinator {
         self.0.forget_if_unused(&slot, &mut inner);
     }
 
-    /// Runs `turn` on a group under its lock; `None` if there is no such group and none may be made.
+    /// Runs `turn` on a group under its lock; `None` if there is none and none may be made.
     pub(super) fn enter<R>(
         &self,
         group_id: &str,

@@ -167,8 +167,8 @@ fn place(topic: &Arc<str>, partition: i32) -> Place {
     Place { topic: Arc::clone(topic), partition }
 }
 
-/// The part of a commit that a client may fill with what it likes, measured as Kafka does: in UTF-16
-/// units.
+/// The part of a commit that a client may fill with what it likes, measured as Kafka does: in
+/// UTF-16 units.
 pub(crate) fn check_metadata(metadata: &str, length_max: usize) -> Result<(), ErrorCode> {
     if metadata.len() <= length_max || metadata.encode_utf16().count() <= length_max {
         Ok(())

@@ -66,7 +66,7 @@ pub(super) enum State {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// The first members of an empty group: `until` moves on while newcomers arrive, not past `end`.
+    /// The first members of an empty group: `until` moves on while newcomers arrive, up to `end`.
     Initial {
         until: Instant,
         end: Instant,
@@ -280,7 +280,7 @@ impl Group {
         }
     }
 
-    /// After a change of membership: start a rebalance, or see whether the one under way is complete.
+    /// After a change of membership: start a rebalance, or see whether the one under way is done.
     pub(super) fn rebalance(&mut self, now: Now) {
         match self.state {
             State::Empty | State::Stable { .. } => self.prepare(now),
@@ -454,7 +454,7 @@ impl Group {
         self.in_order().into_iter().map(member).collect()
     }
 
-    /// The group's record, with the assignments of the leader where they are newer than the members'.
+    /// The group's record, with the leader's assignments where they are newer than the members'.
     pub(super) fn snapshot(&self, assigned: &HashMap<Arc<str>, Bytes>) -> Snapshot {
         let protocol = self.protocol.as_deref().unwrap_or_default();
         let member = |it: &Member| SavedMember {
