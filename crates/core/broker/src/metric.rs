@@ -52,7 +52,8 @@ impl Metrics {
         let open = "Connections now";
         let refused = "Connections closed at once because all seats were taken";
         let broken = "Connections closed because the peer did not keep the protocol";
-        let paused = "Frames that had to wait for the budget of requests in flight";
+        let paused =
+            "Requests that had to wait for the budget of bytes in flight or for room in the log";
         let one = |api: &api::Api| {
             let of = [("api", api.key.name())];
             let requests = requests.get_or_create(&of).clone();

@@ -32,6 +32,7 @@ impl Handler for AlterPartitionReassignments {
         ready(Reply::Send(AlterPartitionReassignmentsResponse {
             allow_replication_factor_change: request.allow_replication_factor_change,
             responses,
+            error_message: None,
             ..Default::default()
         }))
     }
@@ -41,6 +42,7 @@ fn of_topic(call: &Call, asked: ReassignableTopic) -> ReassignableTopicResponse 
     let partition = |it: &ReassignablePartition| {
         let mut response = ReassignablePartitionResponse {
             partition_index: it.partition_index,
+            error_message: None,
             ..Default::default()
         };
         if let Err(it) = reassign(call, &asked.name, it) {
@@ -55,11 +57,9 @@ fn of_topic(call: &Call, asked: ReassignableTopic) -> ReassignableTopicResponse 
 fn reassign(call: &Call, topic: &str, asked: &ReassignablePartition) -> Result<(), Rejected> {
     let found = call.ctx.topics.by_name(topic).and_then(|it| it.partition(asked.partition_index));
     found.ok_or_else(|| unknown(topic))?;
-    match &asked.replicas {
-        Some(replicas) => plan::check_replicas(replicas, call.ctx.topics.site()),
-        None => {
-            let text = "No partition reassignment is in progress.";
-            Err(Rejected::new(ErrorCode::NoReassignmentInProgress, text))
-        }
-    }
+    let Some(replicas) = &asked.replicas else {
+        let text = "No partition reassignment is in progress.";
+        return Err(Rejected::new(ErrorCode::NoReassignmentInProgress, text));
+    };
+    plan::check_replicas(replicas, call.ctx.topics.site())
 }

@@ -114,6 +114,7 @@ async fn finish(call: &Call, name: Str, made: Result<Made, Rejected>) -> Creatab
         num_partitions: if shown { made.partition_count } else { -1 },
         replication_factor: if shown { 1 } else { -1 },
         configs: shown.then(|| configs(call, &made.overrides)),
+        error_message: None,
         ..Default::default()
     }
 }

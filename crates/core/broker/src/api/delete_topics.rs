@@ -31,7 +31,7 @@ impl Handler for DeleteTopics {
             .collect();
         let begin = |it: &DeleteTopicState| {
             let topic = if asked.iter().filter(|other| *other == it).count() > 1 {
-                Err(Rejected::new(ErrorCode::InvalidRequest, "Duplicate topic name or id."))
+                Err(Rejected::new(ErrorCode::InvalidRequest, "Duplicate topic name."))
             } else {
                 find(&call, it)
             };

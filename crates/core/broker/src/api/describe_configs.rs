@@ -33,6 +33,7 @@ impl Handler for DescribeConfigs {
         let describe = |it: DescribeConfigsResource| {
             let configs = configs(&call, &it, detail);
             let mut result = DescribeConfigsResult {
+                error_message: None,
                 resource_type: it.resource_type,
                 resource_name: it.resource_name,
                 ..Default::default()

@@ -29,15 +29,15 @@ impl Handler for DescribeTopicPartitions {
         call: Call,
         request: DescribeTopicPartitionsRequest,
     ) -> impl Future<Output = Reply<Self>> + Send + 'static {
-        ready(Reply::Send(page(&call, request)))
+        ready(Reply::Send(page(&call, &request)))
     }
 }
 
-fn page(call: &Call, request: DescribeTopicPartitionsRequest) -> DescribeTopicPartitionsResponse {
+fn page(call: &Call, request: &DescribeTopicPartitionsRequest) -> DescribeTopicPartitionsResponse {
     let limit = usize::try_from(request.response_partition_limit).unwrap_or(0);
     let mut room = limit.clamp(1, PARTITIONS_MAX);
     let mut answer = DescribeTopicPartitionsResponse::default();
-    for name in names_from(call, &request) {
+    for name in names_from(call, request) {
         let from = first_index(request.cursor.as_ref(), &name);
         if room == 0 {
             answer.next_cursor = Some(cursor(name, from));
@@ -87,6 +87,7 @@ fn absent(call: &Call, name: Str) -> response::DescribeTopicPartitionsResponseTo
     response::DescribeTopicPartitionsResponseTopic {
         error_code: call.code(code),
         name: Some(name),
+        topic_authorized_operations: operation::ON_TOPIC,
         ..Default::default()
     }
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
-use systole_kit::{Code, Remedy};
+use systole_kit::Code;
 use systole_wire::header::{self, Preamble};
 use systole_wire::message::{ApiVersionsResponse, Message, Request, ResponseHeader};
 use systole_wire::{ApiKey, DecodeError, EncodeError, Reader, Writer};
@@ -66,9 +66,6 @@ impl Refused {
             Self::Header(_) | Self::Body { .. } => const { Code::new(2005) },
             Self::UnknownApi(_) | Self::Version { .. } => const { Code::new(2006) },
         }
-    }
-    pub(crate) fn remedy(&self) -> Remedy {
-        Remedy::FixRequest
     }
 }
 

@@ -52,7 +52,8 @@ impl Handler for FindCoordinator {
 
 fn here(call: &Call, key: Str) -> Coordinator {
     let (host, port) = call.advertised();
-    Coordinator { key, node_id: call.ctx.config.node_id, host, port, ..Default::default() }
+    let node_id = call.ctx.config.node_id;
+    Coordinator { key, node_id, host, port, error_message: None, ..Default::default() }
 }
 
 fn nowhere(call: &Call, key: Str, rejected: &Rejected) -> Coordinator {

@@ -17,6 +17,9 @@ impl Handler for ListPartitionReassignments {
         _: Call,
         _: ListPartitionReassignmentsRequest,
     ) -> impl Future<Output = Reply<Self>> + Send + 'static {
-        ready(Reply::Send(ListPartitionReassignmentsResponse::default()))
+        ready(Reply::Send(ListPartitionReassignmentsResponse {
+            error_message: None,
+            ..Default::default()
+        }))
     }
 }

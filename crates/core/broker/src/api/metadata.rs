@@ -124,6 +124,7 @@ impl Answer {
             error_code: self.call.code(code),
             name: asked.name.clone().or_else(no_name),
             topic_id: asked.topic_id,
+            topic_authorized_operations: self.operations,
             ..Default::default()
         }
     }

@@ -46,6 +46,7 @@ pub(crate) fn scope(ctx: &Ctx, kind: i8, name: &str) -> Result<Scope, Rejected> 
     let refuse = |text: String| Err(Rejected::new(ErrorCode::InvalidRequest, text));
     let node_id = ctx.config.node_id;
     match kind {
+        TOPIC if name.is_empty() => refuse("Default topic resources are not allowed.".to_owned()),
         TOPIC => plan::check_name(name).map(|()| Scope::Topic(name.to_owned())),
         BROKER if name.is_empty() => Ok(Scope::BrokerDefault),
         BROKER if name.parse() == Ok(node_id) => Ok(Scope::Broker),
@@ -170,7 +171,7 @@ pub(crate) fn edit(
     let shown: String = name.chars().take(100).collect();
     let Some(definition) = definition else {
         return Err(match scope {
-            Scope::Topic(_) => plan::illegal(config::ConfigError::Unknown(shown)),
+            Scope::Topic(_) => plan::illegal(&config::ConfigError::Unknown(shown)),
             _ => Rejected::new(
                 ErrorCode::InvalidRequest,
                 format!("Cannot update these configs dynamically: {shown}"),
@@ -202,7 +203,12 @@ pub(crate) fn edit(
             config::split_list(current).filter(kept).collect::<Vec<_>>().join(",")
         }
     };
-    definition.check(&value).map_err(plan::illegal)?;
+    definition.check(&value).map_err(|error| match scope {
+        Scope::Topic(_) => plan::illegal(&error),
+        Scope::Broker | Scope::BrokerDefault => {
+            Rejected::new(ErrorCode::InvalidRequest, format!("{name}: {error}"))
+        }
+    })?;
     overrides.insert(name.to_owned(), value);
     Ok(())
 }

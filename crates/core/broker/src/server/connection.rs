@@ -5,7 +5,8 @@
 //! Reading order: [`Connection::run`] -> [`Connection::start_requests`] -> [`Closed`].
 //!
 //! One task per connection. Reading pauses when too many requests are under way, when the node has
-//! no budget for another frame, and when the client does not take its answers.
+//! no budget for another frame, when the log has no room for another append, and when the client
+//! does not take its answers.
 
 use super::Peer;
 use super::frame::{FrameError, Frames};
@@ -13,6 +14,7 @@ use super::limit::{Budget, Share};
 use super::outbox::Outbox;
 use crate::api::{self, Outcome, Refused, Running};
 use crate::ctx::Ctx;
+use bytes::Bytes;
 use futures_util::future::FutureExt as _;
 use futures_util::stream::{FuturesOrdered, StreamExt as _};
 use std::io;
@@ -20,12 +22,16 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 use systole_kit::Code;
+use systole_wire::ApiKey;
 use systole_world::Instant;
 use systole_world::clock::Sleep;
 use tokio::net::TcpStream;
 
 /// A frame may take the time-out for started frames plus this much more: a second for every 64 KiB.
 const FRAME_BYTES_PER_SECOND_MIN: u32 = 64 * 1024;
+
+/// The API key that a Produce request begins with.
+const PRODUCE_KEY: [u8; 2] = ApiKey::Produce.number().to_be_bytes();
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -52,8 +58,11 @@ impl Closed {
     /// `None`: an ordinary end.
     pub(crate) fn code(&self) -> Option<Code> {
         match self {
-            Self::ByClient | Self::Stopping | Self::Idle(_) => None,
-            Self::Unanswerable(_) | Self::Socket(_) => None,
+            Self::ByClient
+            | Self::Stopping
+            | Self::Idle(_)
+            | Self::Unanswerable(_)
+            | Self::Socket(_) => None,
             Self::HalfRequest(_) => Some(const { Code::new(2007) }),
             Self::Frame(error) => Some(error.code()),
             Self::Request(refused) => Some(refused.code()),
@@ -69,7 +78,9 @@ pub(crate) struct Connection {
     frames: Frames,
     /// The place in the budget of the frame that is coming in.
     share: Option<Share>,
-    waiting_for_share: Option<Pin<Box<dyn Future<Output = Option<Share>> + Send>>>,
+    /// A whole Produce request for which the log has no room yet.
+    held: Option<Bytes>,
+    waiting: Option<Pin<Box<dyn Future<Output = Waited> + Send>>>,
     frame_due_at: Option<(Instant, Duration)>,
     running: FuturesOrdered<Running>,
     out: Outbox,
@@ -77,11 +88,17 @@ pub(crate) struct Connection {
     stopping: bool,
 }
 
+/// What reading was paused for.
+enum Waited {
+    Share(Option<Share>),
+    Room,
+}
+
 enum Event {
     Answer(Outcome),
     Writable,
     Readable,
-    Share(Option<Share>),
+    Waited(Waited),
     Alarm,
     Stop,
 }
@@ -94,7 +111,8 @@ impl Connection {
             budget,
             frames: Frames::new(ctx.config.request_bytes_max),
             share: None,
-            waiting_for_share: None,
+            held: None,
+            waiting: None,
             frame_due_at: None,
             running: FuturesOrdered::new(),
             out: Outbox::default(),
@@ -134,8 +152,8 @@ impl Connection {
                 ready?;
                 Event::Writable
             }
-            share = async { self.waiting_for_share.as_mut()?.await },
-                if self.waiting_for_share.is_some() => Event::Share(share),
+            Some(waited) = async { Some(self.waiting.as_mut()?.await) },
+                if self.waiting.is_some() => Event::Waited(waited),
             ready = self.stream.readable(), if wants_bytes => {
                 ready?;
                 Event::Readable
@@ -147,10 +165,12 @@ impl Connection {
             Event::Answer(outcome) => self.collect(outcome)?,
             Event::Writable => self.write()?,
             Event::Readable => self.read()?,
-            Event::Share(share) => {
-                self.waiting_for_share = None;
-                self.share = share;
-                self.expect_frame();
+            Event::Waited(waited) => {
+                self.waiting = None;
+                if let Waited::Share(share) = waited {
+                    self.share = share;
+                    self.expect_frame();
+                }
             }
             Event::Stop => self.stopping = true,
             Event::Alarm => {
@@ -163,7 +183,7 @@ impl Connection {
 
     fn wants_bytes(&self) -> bool {
         !self.stopping
-            && self.waiting_for_share.is_none()
+            && self.waiting.is_none()
             && !self.out.is_full()
             && self.running.len() < self.ctx.config.requests_in_flight_max
     }
@@ -214,6 +234,10 @@ impl Connection {
     /// Starts every request that has wholly arrived, in order, as far as the limits allow.
     fn start_requests(&mut self) -> Result<(), Closed> {
         while self.wants_bytes() {
+            if let Some(frame) = self.held.take() {
+                self.start_or_hold(frame)?;
+                continue;
+            }
             let Some(announced) = self.frames.announced()? else {
                 if self.frames.is_partial() && self.frame_due_at.is_none() {
                     self.expect_frame();
@@ -225,15 +249,33 @@ impl Connection {
                 if self.share.is_none() {
                     self.ctx.metrics.reading_paused.inc();
                     self.frame_due_at = None;
-                    self.waiting_for_share = Some(Box::pin(self.budget.clone().take(announced)));
+                    let taking = self.budget.clone().take(announced);
+                    self.waiting = Some(Box::pin(taking.map(Waited::Share)));
                     return Ok(());
                 }
                 self.expect_frame();
             }
             let Some(frame) = self.frames.take()? else { return Ok(()) };
             self.frame_due_at = None;
-            self.running.push_back(api::start(&self.ctx, &self.peer, frame, self.share.take())?);
+            self.start_or_hold(frame)?;
         }
+        Ok(())
+    }
+
+    /// An append for which the log has no room waits, and what follows it on this connection too:
+    /// so a slow disk slows producers down instead of failing them.
+    fn start_or_hold(&mut self, frame: Bytes) -> Result<(), Closed> {
+        if frame.starts_with(&PRODUCE_KEY) && self.ctx.log.room().now_or_never().is_none() {
+            self.ctx.metrics.reading_paused.inc();
+            let log = self.ctx.log.clone();
+            self.waiting = Some(Box::pin(async move {
+                log.room().await;
+                Waited::Room
+            }));
+            self.held = Some(frame);
+            return Ok(());
+        }
+        self.running.push_back(api::start(&self.ctx, &self.peer, frame, self.share.take())?);
         Ok(())
     }
 
@@ -259,7 +301,7 @@ impl Connection {
             return Err(Closed::HalfRequest(wait));
         }
         if self.due_at() <= now {
-            if self.running.is_empty() && self.waiting_for_share.is_none() {
+            if self.running.is_empty() && self.waiting.is_none() {
                 return Err(Closed::Idle(self.ctx.config.connections_idle_max));
             }
             self.heard_at = now; // it is we who keep the client waiting

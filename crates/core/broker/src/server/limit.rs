@@ -18,9 +18,7 @@ pub(crate) enum Full {
 }
 
 impl Full {
-    pub(crate) fn code(self) -> Code {
-        const { Code::new(2004) }
-    }
+    pub(crate) const CODE: Code = Code::new(2004);
 }
 
 /// Connections, counted in total and by address.

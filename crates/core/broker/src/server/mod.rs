@@ -13,7 +13,7 @@ mod seldom;
 use crate::ctx::Ctx;
 use connection::{Closed, Connection};
 pub(crate) use limit::Share;
-use limit::{Budget, Seat, Seats};
+use limit::{Budget, Full, Seat, Seats};
 use seldom::Seldom;
 use std::io;
 use std::net::SocketAddr;
@@ -129,7 +129,7 @@ impl Door {
             Err(full) => {
                 self.ctx.metrics.connections_refused.inc();
                 self.refused.say(&self.ctx, |hidden| {
-                    tracing::warn!(code = %full.code(), %address, hidden, "refused: {full}");
+                    tracing::warn!(code = %Full::CODE, %address, hidden, "refused: {full}");
                 });
                 return;
             }

@@ -112,8 +112,9 @@ impl Catalogue {
         };
         let ticket = self.note(std::slice::from_ref(&fact))?;
         self.write().apply(&fact);
-        let topics = self.all();
-        topics.iter().for_each(|it| self.configure(it));
+        for topic in self.all() {
+            self.configure(&topic);
+        }
         Ok(self.durable(ticket))
     }
 

@@ -24,6 +24,8 @@ pub(crate) enum Range {
     Any,
     AtLeast(i64),
     Between(i64, i64),
+    /// Between the two, or -1.
+    BetweenOrMinusOne(i64, i64),
     /// 0 to 1.
     Ratio,
     OneOf(&'static [&'static str]),
@@ -44,61 +46,97 @@ pub(crate) struct Definition {
 }
 
 use Kind::{Boolean, Double, Int, List, Long};
-use Range::{Any, AtLeast, Between, EachOf, OneOf, Ratio};
+use Range::{Any, AtLeast, Between, BetweenOrMinusOne, EachOf, OneOf, Ratio};
 
 const MAX: &str = "9223372036854775807";
 const YES_NO: Range = OneOf(&["true", "false"]);
 const CODECS: Range = OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]);
 
+/// A row per setting: name, default, type, range, the node's name for its default, meaning.
+macro_rules! settings {
+    ($($name:literal, $default:expr, $kind:expr, $range:expr, $broker_name:literal, $doc:literal;)*) => {
+        &[$(Definition {
+            name: $name,
+            default: $default,
+            kind: $kind,
+            range: $range,
+            broker_name: $broker_name,
+            doc: $doc,
+        },)*]
+    };
+}
+
 /// Every setting, in the order of names. Defaults are Apache Kafka 4.3's, except `flush.messages`:
 /// this node acknowledges what is on disk.
 #[rustfmt::skip]
-pub(crate) static DEFINITIONS: &[Definition] = &[
-    row("cleanup.policy", "delete", List, EachOf(&["delete", "compact"]), "log.cleanup.policy", "Whether old segments are deleted, or compacted so that the last record of each key stays."),
-    row("compression.gzip.level", "-1", Int, Between(-1, 9), "compression.gzip.level", "Level used when the node compresses with gzip; -1 is the codec's default."),
-    row("compression.lz4.level", "9", Int, Between(1, 17), "compression.lz4.level", "Level used when the node compresses with lz4."),
-    row("compression.type", "producer", Kind::String, CODECS, "compression.type", "Codec of stored batches; producer keeps them as they came."),
-    row("compression.zstd.level", "3", Int, Between(-131_072, 22), "compression.zstd.level", "Level used when the node compresses with zstd."),
-    row("delete.retention.ms", "86400000", Long, AtLeast(0), "log.cleaner.delete.retention.ms", "How long a tombstone stays in a compacted topic."),
-    row("file.delete.delay.ms", "60000", Long, AtLeast(0), "log.segment.delete.delay.ms", "Kept for tools; a deleted segment's file goes as soon as nobody reads it."),
-    row("flush.messages", "1", Long, AtLeast(1), "log.flush.interval.messages", "1 acknowledges records once they are on disk; more acknowledges them earlier."),
-    row("flush.ms", MAX, Long, AtLeast(0), "log.flush.interval.ms", "Longest time that acknowledged records may wait for the disk when flush.messages is above 1."),
-    row("follower.replication.throttled.replicas", "", List, Any, "", "Kept for tools; one node has no followers."),
-    row("index.interval.bytes", "4096", Int, AtLeast(0), "log.index.interval.bytes", "Kept for tools; the log has its own spacing of index entries."),
-    row("leader.replication.throttled.replicas", "", List, Any, "", "Kept for tools; one node has no followers."),
-    row("local.retention.bytes", "-2", Long, AtLeast(-2), "log.local.retention.bytes", "Kept for tools; there is no remote storage."),
-    row("local.retention.ms", "-2", Long, AtLeast(-2), "log.local.retention.ms", "Kept for tools; there is no remote storage."),
-    row("max.compaction.lag.ms", MAX, Long, AtLeast(1), "log.cleaner.max.compaction.lag.ms", "Longest time that a record may stay uncompacted."),
-    row("max.message.bytes", "1048588", Int, AtLeast(0), "message.max.bytes", "Largest batch of records, after compression."),
-    row("message.timestamp.after.max.ms", "3600000", Long, AtLeast(0), "log.message.timestamp.after.max.ms", "How far a record's time may lie ahead of the node's clock."),
-    row("message.timestamp.before.max.ms", MAX, Long, AtLeast(0), "log.message.timestamp.before.max.ms", "How far a record's time may lie behind the node's clock."),
-    row("message.timestamp.type", "CreateTime", Kind::String, OneOf(&["CreateTime", "LogAppendTime"]), "log.message.timestamp.type", "Whether records keep the time their producer gave or get that of their arrival."),
-    row("min.cleanable.dirty.ratio", "0.5", Double, Ratio, "log.cleaner.min.cleanable.ratio", "Share of uncompacted bytes from which a compaction pays."),
-    row("min.compaction.lag.ms", "0", Long, AtLeast(0), "log.cleaner.min.compaction.lag.ms", "Shortest time that a record stays uncompacted."),
-    row("min.insync.replicas", "1", Int, AtLeast(1), "min.insync.replicas", "Replicas that must have a record before acks=all answers; above 1, one node never can."),
-    row("preallocate", "false", Boolean, YES_NO, "log.preallocate", "Kept for tools; segment files grow as they are written."),
-    row("remote.log.copy.disable", "false", Boolean, YES_NO, "", "Kept for tools; there is no remote storage."),
-    row("remote.log.delete.on.disable", "false", Boolean, YES_NO, "", "Kept for tools; there is no remote storage."),
-    row("remote.storage.enable", "false", Boolean, OneOf(&["false"]), "", "Kept for tools; there is no remote storage."),
-    row("retention.bytes", "-1", Long, AtLeast(-1), "log.retention.bytes", "Bytes that a partition keeps before its oldest segments go; -1 is no limit."),
-    row("retention.ms", "604800000", Long, AtLeast(-1), "log.retention.ms", "Time that a partition keeps records before their segments go; -1 is for ever."),
-    row("segment.bytes", "1073741824", Int, AtLeast(1_048_576), "log.segment.bytes", "Size at which a partition begins a new segment."),
-    row("segment.index.bytes", "10485760", Int, AtLeast(4), "log.index.size.max.bytes", "Kept for tools; an index is as large as its segment needs."),
-    row("segment.jitter.ms", "0", Long, AtLeast(0), "log.roll.jitter.ms", "Kept for tools; segments of one log share its write-ahead log and do not roll in step."),
-    row("segment.ms", "604800000", Long, AtLeast(1), "log.roll.ms", "Time after which a partition begins a new segment."),
-    row("unclean.leader.election.enable", "false", Boolean, YES_NO, "unclean.leader.election.enable", "Kept for tools; one node has one leader."),
-];
-
-const fn row(
-    name: &'static str,
-    default: &'static str,
-    kind: Kind,
-    range: Range,
-    broker_name: &'static str,
-    doc: &'static str,
-) -> Definition {
-    Definition { name, default, kind, range, broker_name, doc }
-}
+pub(crate) static DEFINITIONS: &[Definition] = settings! {
+    "cleanup.policy", "delete", List, EachOf(&["delete", "compact"]), "log.cleanup.policy",
+        "Whether old segments are deleted, or compacted so that the last record of each key stays; empty keeps everything.";
+    "compression.gzip.level", "-1", Int, BetweenOrMinusOne(1, 9), "compression.gzip.level",
+        "Level used when the node compresses with gzip; -1 is the codec's default.";
+    "compression.lz4.level", "9", Int, Between(1, 17), "compression.lz4.level",
+        "Level used when the node compresses with lz4.";
+    "compression.type", "producer", Kind::String, CODECS, "compression.type",
+        "Codec of stored batches; producer keeps them as they came.";
+    "compression.zstd.level", "3", Int, Between(-131_072, 22), "compression.zstd.level",
+        "Level used when the node compresses with zstd.";
+    "delete.retention.ms", "86400000", Long, AtLeast(0), "log.cleaner.delete.retention.ms",
+        "How long a tombstone stays in a compacted topic.";
+    "file.delete.delay.ms", "60000", Long, AtLeast(0), "log.segment.delete.delay.ms",
+        "Kept for tools; a deleted segment's file goes as soon as nobody reads it.";
+    "flush.messages", "1", Long, AtLeast(1), "log.flush.interval.messages",
+        "1 acknowledges records once they are on disk; more acknowledges them earlier.";
+    "flush.ms", MAX, Long, AtLeast(0), "log.flush.interval.ms",
+        "Longest time that acknowledged records may wait for the disk when flush.messages is above 1.";
+    "follower.replication.throttled.replicas", "", List, Any, "",
+        "Kept for tools; one node has no followers.";
+    "index.interval.bytes", "4096", Int, AtLeast(0), "log.index.interval.bytes",
+        "Kept for tools; the log has its own spacing of index entries.";
+    "leader.replication.throttled.replicas", "", List, Any, "",
+        "Kept for tools; one node has no followers.";
+    "local.retention.bytes", "-2", Long, AtLeast(-2), "log.local.retention.bytes",
+        "Kept for tools; there is no remote storage.";
+    "local.retention.ms", "-2", Long, AtLeast(-2), "log.local.retention.ms",
+        "Kept for tools; there is no remote storage.";
+    "max.compaction.lag.ms", MAX, Long, AtLeast(1), "log.cleaner.max.compaction.lag.ms",
+        "Longest time that a record may stay uncompacted.";
+    "max.message.bytes", "1048588", Int, AtLeast(0), "message.max.bytes",
+        "Largest batch of records, after compression.";
+    "message.timestamp.after.max.ms", "3600000", Long, AtLeast(0), "log.message.timestamp.after.max.ms",
+        "How far a record's time may lie ahead of the node's clock.";
+    "message.timestamp.before.max.ms", MAX, Long, AtLeast(0), "log.message.timestamp.before.max.ms",
+        "How far a record's time may lie behind the node's clock.";
+    "message.timestamp.type", "CreateTime", Kind::String, OneOf(&["CreateTime", "LogAppendTime"]), "log.message.timestamp.type",
+        "Whether records keep the time their producer gave or get that of their arrival.";
+    "min.cleanable.dirty.ratio", "0.5", Double, Ratio, "log.cleaner.min.cleanable.ratio",
+        "Share of uncompacted bytes from which a compaction pays.";
+    "min.compaction.lag.ms", "0", Long, AtLeast(0), "log.cleaner.min.compaction.lag.ms",
+        "Shortest time that a record stays uncompacted.";
+    "min.insync.replicas", "1", Int, AtLeast(1), "min.insync.replicas",
+        "Replicas that must have a record before acks=all answers; above 1, one node never can.";
+    "preallocate", "false", Boolean, YES_NO, "log.preallocate",
+        "Kept for tools; segment files grow as they are written.";
+    "remote.log.copy.disable", "false", Boolean, YES_NO, "",
+        "Kept for tools; there is no remote storage.";
+    "remote.log.delete.on.disable", "false", Boolean, YES_NO, "",
+        "Kept for tools; there is no remote storage.";
+    "remote.storage.enable", "false", Boolean, OneOf(&["false"]), "",
+        "Kept for tools; there is no remote storage.";
+    "retention.bytes", "-1", Long, AtLeast(-1), "log.retention.bytes",
+        "Bytes that a partition keeps before its oldest segments go; -1 is no limit.";
+    "retention.ms", "604800000", Long, AtLeast(-1), "log.retention.ms",
+        "Time that a partition keeps records before their segments go; -1 is for ever.";
+    "segment.bytes", "1073741824", Int, AtLeast(1_048_576), "log.segment.bytes",
+        "Size at which a partition begins a new segment.";
+    "segment.index.bytes", "10485760", Int, AtLeast(4), "log.index.size.max.bytes",
+        "Kept for tools; an index is as large as its segment needs.";
+    "segment.jitter.ms", "0", Long, AtLeast(0), "log.roll.jitter.ms",
+        "Kept for tools; segments of one log share its write-ahead log and do not roll in step.";
+    "segment.ms", "604800000", Long, AtLeast(1), "log.roll.ms",
+        "Time after which a partition begins a new segment.";
+    "unclean.leader.election.enable", "false", Boolean, YES_NO, "unclean.leader.election.enable",
+        "Kept for tools; one node has one leader.";
+};
 
 /// A text that is no legal value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -125,13 +163,17 @@ impl Definition {
     /// Checks that `value` is of the type and in the range.
     pub(crate) fn check(&self, value: &str) -> Result<(), ConfigError> {
         let wrong = match (self.kind, self.range) {
+            (Boolean, OneOf(choices)) => {
+                let value = value.trim().to_ascii_lowercase();
+                let legal = choices.contains(&&*value);
+                (!legal).then(|| format!("must be one of {}", choices.join(", ")))
+            }
             (_, OneOf(choices)) if !choices.contains(&value) => {
                 Some(format!("must be one of {}", choices.join(", ")))
             }
             (_, EachOf(choices)) => split_list(value)
                 .find(|it| !choices.contains(it))
-                .map(|_| format!("each must be one of {}", choices.join(", ")))
-                .or_else(|| value.is_empty().then(|| "must not be empty".to_owned())),
+                .map(|_| format!("each must be one of {}", choices.join(", "))),
             (Int, range) => check_number(value, i64::from(i32::MAX), "INT", range),
             (Long, range) => check_number(value, i64::MAX, "LONG", range),
             (Double, _) => match value.trim().parse::<f64>() {
@@ -156,6 +198,8 @@ fn check_number(value: &str, max: i64, kind: &str, range: Range) -> Option<Strin
     let (low, high) = match range {
         AtLeast(low) => (low, max),
         Between(low, high) => (low, high),
+        BetweenOrMinusOne(_, high) if value.trim() == "-1" => (-1, high),
+        BetweenOrMinusOne(low, high) => (low, high),
         _ => (i64::MIN, max),
     };
     match value.trim().parse::<i64>() {

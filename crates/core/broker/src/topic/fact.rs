@@ -138,7 +138,7 @@ pub(crate) fn encode(facts: &[Fact], now: Timestamp) -> Result<Bytes, record::Er
 pub(crate) fn decode(batch: &[u8]) -> Result<Vec<Fact>, FactError> {
     let records = RecordSet::open(batch, BATCH_BYTES_MAX)?;
     let mut facts = Vec::new();
-    for record in records.iter() {
+    for record in &records {
         let record = record?;
         let unknown = FactError::Unknown { offset: record.offset };
         facts.push(Fact::read(record.key.unwrap_or_default(), record.value).ok_or(unknown)?);

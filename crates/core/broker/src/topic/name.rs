@@ -52,7 +52,7 @@ mod tests {
         let long = "x".repeat(250);
         let names = ["a.b_c-D9", "", ".", "..", "...", "a b", "ä", "a/b", &long[..249], &long];
         let judge = |it: &str| match check(it) {
-            Ok(()) => format!("{:.9}: fine\n", it),
+            Ok(()) => format!("{it:.9}: fine\n"),
             Err(error) => format!("{it:.9}: {error:.60}\n"),
         };
         expect![[r#"

@@ -162,7 +162,7 @@ pub(crate) fn grown_count(
 pub(crate) fn new_configs(given: &[(String, Option<String>)]) -> Result<Overrides, Rejected> {
     let mut configs = Overrides::new();
     for (name, value) in given {
-        let (name, value) = check_config(name, value.as_deref()).map_err(illegal)?;
+        let (name, value) = check_config(name, value.as_deref()).map_err(|it| illegal(&it))?;
         configs.insert(name, value);
     }
     Ok(configs)
@@ -177,7 +177,7 @@ fn check_config(name: &str, value: Option<&str>) -> Result<(String, String), Con
     Ok((name.to_owned(), value.to_owned()))
 }
 
-pub(crate) fn illegal(error: ConfigError) -> Rejected {
+pub(crate) fn illegal(error: &ConfigError) -> Rejected {
     Rejected::new(ErrorCode::InvalidConfig, error.to_string())
 }
 

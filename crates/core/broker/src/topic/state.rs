@@ -136,6 +136,8 @@ impl State {
     fn refresh(&mut self) {
         let broker = self.broker_in_force();
         let topics: Vec<_> = self.by_name.values().map(|it| it.fact()).collect();
-        topics.iter().for_each(|it| self.put(Topic::new(it, &broker)));
+        for topic in topics {
+            self.put(Topic::new(&topic, &broker));
+        }
     }
 }

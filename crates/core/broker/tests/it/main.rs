@@ -1,5 +1,6 @@
 //! The broker from outside: a node in a temporary directory, and clients that speak frames.
 #![allow(clippy::disallowed_methods)] // tests open their own sockets
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test may end here
 #![allow(dead_code)] // parts of the harness wait for their first user
 
 mod configs;

@@ -3,6 +3,7 @@
 use crate::harness::Harness;
 use crate::topics::{create, topic};
 use expect_test::expect;
+use std::fmt::Write as _;
 use systole_wire::message::alter_partition_reassignments_request::{
     ReassignablePartition, ReassignableTopic,
 };
@@ -71,10 +72,11 @@ async fn topics_are_described_page_by_page() {
         let response = client.call(0, request).await;
         for it in &response.topics {
             let indexes: Vec<_> = it.partitions.iter().map(|it| it.partition_index).collect();
-            seen += &format!("{} {indexes:?}\n", it.name.as_deref().unwrap_or("?"));
+            let name = it.name.as_deref().unwrap_or("?");
+            writeln!(seen, "{name} {indexes:?}").unwrap();
         }
         let Some(next) = response.next_cursor else { break };
-        seen += &format!("-> {} {}\n", &*next.topic_name, next.partition_index);
+        writeln!(seen, "-> {} {}", &*next.topic_name, next.partition_index).unwrap();
         let (topic_name, partition_index) = (next.topic_name, next.partition_index);
         cursor = Some(Cursor { topic_name, partition_index, ..Default::default() });
     }

@@ -153,9 +153,9 @@ async fn topics_survive_a_restart_and_a_crash_with_ids_partitions_and_settings()
     let before = client.call(12, ask(&["kept"])).await;
     for crash in [false, true, true, false] {
         if crash {
-            harness.crash().await
+            harness.crash().await;
         } else {
-            harness.restart().await
+            harness.restart().await;
         }
         let mut client = harness.client().await;
         assert_eq!(listing(&mut client).await, "kept:5");
