@@ -197,9 +197,8 @@ const SHOWN_CHARS_MAX: usize = 100;
 fn check_number(value: &str, max: i64, kind: &str, range: Range) -> Option<String> {
     let (low, high) = match range {
         AtLeast(low) => (low, max),
-        Between(low, high) => (low, high),
         BetweenOrMinusOne(_, high) if value.trim() == "-1" => (-1, high),
-        BetweenOrMinusOne(low, high) => (low, high),
+        Between(low, high) | BetweenOrMinusOne(low, high) => (low, high),
         _ => (i64::MIN, max),
     };
     match value.trim().parse::<i64>() {
