@@ -2,6 +2,7 @@
 //!
 //! Owns: the untyped view of a message. Does not own: the messages.
 
+use crate::api::ApiKey;
 use crate::codec::{DecodeError, EncodeError, Reader, Writer};
 use crate::generated::ENTRIES;
 use crate::message::Message;
@@ -35,6 +36,14 @@ pub enum RecodeError {
 /// All messages, ascending by name.
 pub fn all() -> &'static [Entry] {
     ENTRIES
+}
+
+/// The request of an API.
+#[expect(clippy::expect_used, reason = "keys and messages come from one list of requests")]
+pub fn request(api: ApiKey) -> &'static Entry {
+    let key = Some(api.number());
+    let found = ENTRIES.iter().find(|it| it.kind == "request" && it.key == key);
+    found.expect("each API has a request")
 }
 
 impl Entry {

@@ -15,7 +15,7 @@ mod writer;
 
 pub use bytestring::ByteString as Str;
 pub use error::{DecodeError, EncodeError};
-pub use reader::{ALLOCATION_FACTOR, Reader};
+pub use reader::{ALLOCATION_FACTOR, Reader, STRING_BYTES_MAX};
 pub use tagged::{TaggedField, TaggedFields};
 pub use writer::{LINK_BYTES_MIN, Writer};
 

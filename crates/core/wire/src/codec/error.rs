@@ -21,6 +21,8 @@ pub enum DecodeError {
     NegativeLength { at: usize },
     #[error("byte {at}: null where the version has no null")]
     Null { at: usize },
+    #[error("byte {at}: a string of {length} bytes, at most 32767 are allowed")]
+    StringTooLong { at: usize, length: usize },
     #[error("byte {at}: a string that is not UTF-8")]
     NotUtf8 { at: usize },
     #[error("byte {at}: a varint that is longer than its type")]

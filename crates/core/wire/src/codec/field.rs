@@ -1,5 +1,6 @@
 //! The fields of fixed width, the strings, the bytes and the arrays.
 
+use super::reader::{ALLOCATION_FACTOR, STRING_BYTES_MAX};
 use super::{DecodeError, EncodeError, Field, Form, Reader, Str, Writer};
 use bytes::Bytes;
 use systole_kit::Uuid;
@@ -56,10 +57,8 @@ impl Field for Str {
         length.map(|it| from.string(it)).transpose()
     }
     fn write_nullable(it: Option<&Self>, to: &mut Writer, form: Form) -> Result<(), EncodeError> {
-        to.length(it.map(|it| it.len()), form, |to, length| match length {
-            None => (-1_i16).write(to, form),
-            Some(length) => narrow::<i16>(length, i16::MAX.unsigned_abs().into())?.write(to, form),
-        })?;
+        let length = it.map(|it| narrow::<i16>(it.len(), STRING_BYTES_MAX)).transpose()?;
+        to.length(it.map(|it| it.len()), form, |to, _| length.unwrap_or(-1).write(to, form))?;
         to.put_bytes(it.map_or(&Bytes::new(), Str::as_bytes));
         Ok(())
     }
@@ -95,6 +94,8 @@ impl<T: Field> Field for Vec<T> {
         Self::write_nullable(Some(self), to, form)
     }
     fn read_nullable(from: &mut Reader, form: Form) -> Result<Option<Self>, DecodeError> {
+        // No valid array meets the budget: its elements pay for themselves.
+        const { assert!(size_of::<T>() <= ALLOCATION_FACTOR * T::SIZE_MIN) };
         let Some(count) = from.length(form, |it| it.field(form))? else {
             return Ok(None);
         };

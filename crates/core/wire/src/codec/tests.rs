@@ -45,6 +45,21 @@ fn text_is_utf8() {
 }
 
 #[test]
+fn a_string_keeps_to_the_old_limit_in_both_forms() {
+    let long = Str::from("x".repeat(STRING_BYTES_MAX + 1));
+    for form in [RIGID, COMPACT] {
+        let (length, limit) = (STRING_BYTES_MAX + 1, STRING_BYTES_MAX);
+        let refusal = long.write(&mut Writer::default(), form);
+        assert_eq!(refusal, Err(EncodeError::TooLong { length, limit }));
+    }
+    let bytes = written(|to| long.as_bytes().write(to, COMPACT));
+    let refusal = Str::read(&mut Reader::new(bytes), COMPACT);
+    assert_eq!(refusal, Err(DecodeError::StringTooLong { at: 3, length: STRING_BYTES_MAX + 1 }));
+    let longest = Str::from("x".repeat(STRING_BYTES_MAX));
+    assert!(Str::read(&mut Reader::new(written(|to| longest.write(to, RIGID))), RIGID).is_ok());
+}
+
+#[test]
 fn a_varint_has_at_most_32_bits() {
     assert_eq!(reader(&[0xff, 0xff, 0xff, 0xff, 0x0f]).unsigned_varint(), Ok(u32::MAX));
     let too_long = Err(DecodeError::VarintTooLong { at: 0 });

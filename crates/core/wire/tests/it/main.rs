@@ -1,10 +1,12 @@
 //! All messages in all versions, against a second implementation that walks the tables.
 //!
 //! Reading order: [`sample`] (random valid bytes from a table) -> [`round_trip`] -> [`hostile`] ->
-//! [`memory`].
-#![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
+//! [`memory`] -> [`differential`].
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may stop where it stands")]
 
+mod differential;
 mod hostile;
+mod memory;
 mod round_trip;
 mod sample;
 // The same model as `cargo xtask wire`, by file, so that the tool stays buildable without us.
