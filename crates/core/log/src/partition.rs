@@ -316,6 +316,12 @@ impl Partition {
         }
     }
 
+    /// Whether [`Partition::read`] at `from` answers without touching the disk.
+    pub fn is_in_memory(&self, from: Offset) -> bool {
+        let state = lock(&self.shared.state);
+        from >= state.written() || from >= self.shared.high_watermark()
+    }
+
     /// Reads whole batches from the one that holds `from`, below the high watermark: at least one
     /// if there is any, and otherwise at most `max_bytes`. Empty at the end. May stop early (at the
     /// end of a segment); asking again goes on. Blocks on file IO unless the records are recent
