@@ -5,7 +5,10 @@
 
 use crate::config::BrokerConfig;
 use crate::ctx::Ctx;
+use crate::fetch_budget::FetchBudget;
+use crate::fetch_session::FetchSessions;
 use crate::metric::Metrics;
+use crate::producer_id::ProducerIds;
 use crate::server::Server;
 use crate::topic::plan::Site;
 use crate::topic::{Catalogue, JournalError};
@@ -97,6 +100,9 @@ impl Broker {
             metrics: Metrics::register(metrics),
             log,
             topics,
+            fetch_sessions: FetchSessions::default(),
+            fetch_budget: FetchBudget::default(),
+            producer_ids: ProducerIds::default(),
             stopping: CancellationToken::new(),
         });
         let server = Server::start(Arc::clone(&ctx), listener).map_err(cannot_listen)?;

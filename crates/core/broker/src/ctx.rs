@@ -3,7 +3,10 @@
 //! Owns: the one list of the node's parts. Does not own: any of them.
 
 use crate::config::BrokerConfig;
+use crate::fetch_budget::FetchBudget;
+use crate::fetch_session::FetchSessions;
 use crate::metric::Metrics;
+use crate::producer_id::ProducerIds;
 use crate::topic::Catalogue;
 use systole_log::Log;
 use systole_world::World;
@@ -17,6 +20,9 @@ pub(crate) struct Ctx {
     pub(crate) metrics: Metrics,
     pub(crate) log: Log,
     pub(crate) topics: Catalogue,
+    pub(crate) fetch_sessions: FetchSessions,
+    pub(crate) fetch_budget: FetchBudget,
+    pub(crate) producer_ids: ProducerIds,
     /// Cancelled when the node begins to stop: whatever waits for something that may never come
     /// (new records, other members) answers at once with what it has.
     pub(crate) stopping: CancellationToken,

@@ -13,16 +13,18 @@
 
 #![allow(dead_code)] // until the APIs that use the shared parts have landed
 
+mod admission;
 mod api;
 mod broker;
 mod code;
 mod config;
 mod ctx;
-mod group;
+mod fetch_budget;
+mod fetch_session;
 mod metric;
+mod producer_id;
 mod server;
 mod topic;
 
 pub use broker::{Broker, StartError};
 pub use config::BrokerConfig;
-pub use group::GroupConfig;

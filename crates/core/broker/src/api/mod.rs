@@ -10,6 +10,7 @@ mod alter_partition_reassignments;
 mod api_versions;
 mod create_partitions;
 mod create_topics;
+mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
@@ -17,12 +18,18 @@ mod describe_log_dirs;
 mod describe_topic_partitions;
 mod dispatch;
 mod elect_leaders;
+mod fetch;
 mod find_coordinator;
 mod incremental_alter_configs;
+mod init_producer_id;
 mod list_config_resources;
+mod list_offsets;
 mod list_partition_reassignments;
 mod metadata;
+mod offset_for_leader_epoch;
 mod operation;
+mod place;
+mod produce;
 mod resource;
 
 pub(crate) use dispatch::{Api, Outcome, Refused, Running, start};
@@ -40,11 +47,17 @@ use systole_wire::message::Request;
 
 /// Every API that this node serves, in the order of their keys.
 pub(crate) static TABLE: &[Api] = &[
+    Api::of::<produce::Produce>(),
+    Api::of::<fetch::Fetch>(),
+    Api::of::<list_offsets::ListOffsets>(),
     Api::of::<metadata::Metadata>(),
     Api::of::<find_coordinator::FindCoordinator>(),
     Api::of::<api_versions::ApiVersions>(),
     Api::of::<create_topics::CreateTopics>(),
     Api::of::<delete_topics::DeleteTopics>(),
+    Api::of::<delete_records::DeleteRecords>(),
+    Api::of::<init_producer_id::InitProducerId>(),
+    Api::of::<offset_for_leader_epoch::OffsetForLeaderEpoch>(),
     Api::of::<describe_configs::DescribeConfigs>(),
     Api::of::<alter_configs::AlterConfigs>(),
     Api::of::<describe_log_dirs::DescribeLogDirs>(),

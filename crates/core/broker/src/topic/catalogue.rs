@@ -39,6 +39,10 @@ impl Catalogue {
         let (journal, replayed) = Journal::open(log)?;
         let mut state = State::default();
         replayed.facts.iter().for_each(|it| state.apply(it));
+        if replayed.damaged {
+            // What was lost may have spoken for ids; this is further than it can have gone.
+            state.producer_ids_end = state.producer_ids_end.saturating_add(PRODUCER_IDS_GAP);
+        }
         let mut ticket = Ticket::NONE;
         if state.cluster_id.is_zero() {
             let fact = Fact::Cluster(world.random.uuid());
@@ -128,6 +132,9 @@ fn match_partitions(log: &Log, state: &State, damaged: bool) -> Result<Ticket, J
 
 /// Part of the catalogue's journal is damaged: topics or settings may be missing.
 pub(crate) const DAMAGED_CATALOGUE: systole_kit::Code = systole_kit::Code::new(2010);
+
+/// Producer ids that are left out after damage.
+const PRODUCER_IDS_GAP: i64 = 1 << 40;
 
 /// The answer for a topic that is not there.
 pub(crate) fn unknown(name: &str) -> Rejected {

@@ -53,6 +53,19 @@ impl Catalogue {
         self.put(TopicFact { id, name, partition_count, overrides })
     }
 
+    /// Speaks for the next `count` producer ids and gives the first of them. Use them once they are
+    /// durably spoken for: no id is ever given twice.
+    pub(crate) fn reserve_producer_ids(&self, count: i64) -> Result<(i64, Durable), Rejected> {
+        let _turn = self.take_turn();
+        let first = self.read().producer_ids_end;
+        let used_up =
+            || Rejected::new(ErrorCode::UnknownServerError, "all producer ids are used up");
+        let fact = Fact::ProducerIds(first.checked_add(count).ok_or_else(used_up)?);
+        let ticket = self.note(std::slice::from_ref(&fact))?;
+        self.write().apply(&fact);
+        Ok((first, self.durable(ticket)))
+    }
+
     /// Removes a topic and its records.
     pub(crate) fn delete(&self, topic: &Topic) -> Result<Durable, Rejected> {
         let _turn = self.take_turn();

@@ -17,6 +17,7 @@ const BATCH_BYTES_MAX: usize = 64 * 1024 * 1024;
 const CLUSTER_KEY: &str = "cluster";
 const BROKER_KEY: &str = "broker";
 const BROKER_DEFAULT_KEY: &str = "broker-default";
+const PRODUCER_IDS_KEY: &str = "producer-ids";
 const TOPIC_KEY_PREFIX: &str = "topic/";
 
 /// One thing that is so from now on.
@@ -30,6 +31,8 @@ pub(crate) enum Fact {
     Broker(Overrides),
     /// The dynamic settings of all nodes, of which there is one.
     BrokerDefault(Overrides),
+    /// Producer ids below this one are spoken for.
+    ProducerIds(i64),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +61,11 @@ struct ClusterValue {
 struct BrokerValue {
     configs: Overrides,
 }
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProducerIdsValue {
+    end: i64,
+}
 
 /// The journal holds something that this version did not write.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +82,7 @@ impl Fact {
             Self::Cluster(_) => CLUSTER_KEY.to_owned(),
             Self::Broker(_) => BROKER_KEY.to_owned(),
             Self::BrokerDefault(_) => BROKER_DEFAULT_KEY.to_owned(),
+            Self::ProducerIds(_) => PRODUCER_IDS_KEY.to_owned(),
             Self::Topic(TopicFact { id, .. }) | Self::TopicDeleted(id) => {
                 format!("{TOPIC_KEY_PREFIX}{id}")
             }
@@ -85,6 +94,7 @@ impl Fact {
             Self::Broker(configs) | Self::BrokerDefault(configs) => {
                 serde_json::to_vec(&BrokerValue { configs: configs.clone() })
             }
+            Self::ProducerIds(end) => serde_json::to_vec(&ProducerIdsValue { end: *end }),
             Self::TopicDeleted(_) => return Ok(None),
             Self::Topic(it) => serde_json::to_vec(&TopicValue {
                 name: it.name.clone(),
@@ -105,6 +115,10 @@ impl Fact {
                 let BrokerValue { configs } = serde_json::from_slice(value).ok()?;
                 let own = key == BROKER_KEY;
                 Some(if own { Self::Broker(configs) } else { Self::BrokerDefault(configs) })
+            }
+            (PRODUCER_IDS_KEY, Some(value)) => {
+                let ProducerIdsValue { end } = serde_json::from_slice(value).ok()?;
+                Some(Self::ProducerIds(end))
             }
             (_, value) => {
                 let id: Uuid = key.strip_prefix(TOPIC_KEY_PREFIX)?.parse().ok()?;
@@ -162,6 +176,7 @@ mod tests {
             Fact::TopicDeleted(id),
             Fact::Broker(overrides.clone()),
             Fact::BrokerDefault(overrides),
+            Fact::ProducerIds(3000),
         ];
         let batch = encode(&facts, Timestamp::from_millis(9)).unwrap();
         assert_eq!(decode(&batch).unwrap(), facts);

@@ -19,5 +19,5 @@ pub(crate) use catalogue::{Catalogue, Durable, unknown};
 pub(crate) use change::Scope;
 pub(crate) use journal::JournalError;
 pub(crate) use plan::NewTopic;
-pub(crate) use setting::Overrides;
+pub(crate) use setting::{Overrides, Settings};
 pub(crate) use state::Topic;

@@ -7,6 +7,7 @@ use super::config::{self, Definition};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use systole_log::PartitionConfig;
+use systole_wire::compression::Codec;
 
 /// Explicitly set values: by topic name for a topic, by broker name for the node.
 pub(crate) type Overrides = BTreeMap<String, String>;
@@ -17,7 +18,7 @@ pub(crate) struct Settings {
     pub(crate) cleanup_delete: bool,
     pub(crate) cleanup_compact: bool,
     /// Codec that stored batches must have; `None` keeps them as they came.
-    pub(crate) compression: Option<&'static str>,
+    pub(crate) compression: Option<Codec>,
     pub(crate) compression_gzip_level: i32,
     pub(crate) compression_lz4_level: i32,
     pub(crate) compression_zstd_level: i32,
@@ -56,14 +57,8 @@ impl Settings {
         Self {
             cleanup_delete: cleanup.contains(&"delete"),
             cleanup_compact: cleanup.contains(&"compact"),
-            compression: match values.text("compression.type") {
-                "uncompressed" => Some("uncompressed"),
-                "zstd" => Some("zstd"),
-                "lz4" => Some("lz4"),
-                "snappy" => Some("snappy"),
-                "gzip" => Some("gzip"),
-                _ => None,
-            },
+            // "producer" names no codec.
+            compression: Codec::from_name(values.text("compression.type")),
             compression_gzip_level: values.narrow("compression.gzip.level"),
             compression_lz4_level: values.narrow("compression.lz4.level"),
             compression_zstd_level: values.narrow("compression.zstd.level"),

@@ -70,12 +70,15 @@ pub(super) struct State {
     /// Dynamic settings of this node and of all nodes, by broker names.
     pub(super) broker: Overrides,
     pub(super) broker_default: Overrides,
+    /// The first producer id that nobody has.
+    pub(super) producer_ids_end: i64,
 }
 
 impl State {
     pub(super) fn apply(&mut self, fact: &Fact) {
         match fact {
             Fact::Cluster(id) => self.cluster_id = *id,
+            Fact::ProducerIds(end) => self.producer_ids_end = *end,
             Fact::Topic(it) => self.put(Topic::new(it, &self.broker_in_force())),
             Fact::TopicDeleted(id) => self.remove(*id),
             Fact::Broker(overrides) => {
@@ -95,6 +98,7 @@ impl State {
         let mut facts = vec![Fact::Cluster(self.cluster_id)];
         facts.push(Fact::BrokerDefault(self.broker_default.clone()));
         facts.push(Fact::Broker(self.broker.clone()));
+        facts.push(Fact::ProducerIds(self.producer_ids_end));
         facts.extend(topics);
         facts
     }

@@ -4,8 +4,12 @@
 #![allow(dead_code)] // parts of the harness wait for their first user
 
 mod configs;
+mod fetch;
 mod frames;
 mod harness;
 mod metadata;
+mod offsets;
 mod one_node;
+mod produce;
+mod records;
 mod topics;

@@ -1,0 +1,330 @@
+//! Fetch, v4-18: reads records, waiting for them if the client wants to.
+//!
+//! Reading order: [`Fetch`] -> [`Plan`] -> `answer`. Sessions: `fetch_session`.
+//! Ours: whole batches only; Kafka may cut the last one at the limit. There are no transactions, so
+//! the last stable offset is the high watermark and no transaction was ever aborted. Nobody follows
+//! this node: a replica's request is served as a consumer's. Damaged records are CORRUPT_MESSAGE.
+//! A batch is served in the codec in which it lies, to old clients too.
+
+use super::list_offsets::code_of;
+use super::{Call, Handler, Reply, place};
+use crate::code::ErrorCode;
+use crate::fetch_budget::Grant;
+use crate::fetch_session::{Answer, Ask, TopicRef, Turn, Wanted};
+use bytes::Bytes;
+use std::future::Future;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+use systole_log::{Bounds, LEADER_EPOCH, Offset, Partition, Records};
+use systole_wire::Str;
+use systole_wire::message::fetch_response::{
+    EpochEndOffset, FetchableTopicResponse, PartitionData,
+};
+use systole_wire::message::{FetchRequest, FetchResponse};
+use systole_world::Instant;
+use tokio::sync::Notify;
+
+pub(crate) struct Fetch;
+
+/// Most record bytes in one answer; a single larger batch is served all the same. Kafka:
+/// `fetch.max.bytes`.
+const ANSWER_BYTES_MAX: usize = 55 * 1024 * 1024;
+/// From this version on, topics are named by id.
+const BY_ID_FROM_VERSION: i16 = 13;
+
+impl Handler for Fetch {
+    type Request = FetchRequest;
+    const VERSIONS: RangeInclusive<i16> = 4..=18;
+
+    fn handle(
+        call: Call,
+        request: FetchRequest,
+    ) -> impl Future<Output = Reply<Self>> + Send + 'static {
+        let now = call.ctx.world.clock.instant();
+        let limits = Limits::of(&request, now);
+        let turn = call.ctx.fetch_sessions.begin(ask(&call, request, now));
+        async move {
+            let served = match turn {
+                Ok(turn) => serve(&call, turn, limits).await,
+                Err(code) => Err(code),
+            };
+            Reply::Send(served.unwrap_or_else(|code| FetchResponse {
+                error_code: call.code(code),
+                ..Default::default()
+            }))
+        }
+    }
+}
+
+/// What the client allows.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    due_at: Instant,
+    bytes_min: usize,
+    bytes_max: usize,
+    committed_only: bool,
+}
+
+impl Limits {
+    fn of(request: &FetchRequest, now: Instant) -> Self {
+        let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
+        let bytes_max = size(request.max_bytes).min(ANSWER_BYTES_MAX);
+        Self {
+            due_at: now.plus(wait),
+            bytes_min: size(request.min_bytes).min(bytes_max),
+            bytes_max,
+            committed_only: request.isolation_level != 0,
+        }
+    }
+}
+
+/// Negative sizes allow nothing.
+fn size(raw: i32) -> usize {
+    usize::try_from(raw).unwrap_or(0)
+}
+
+fn ask(call: &Call, request: FetchRequest, at: Instant) -> Ask {
+    let by_id = call.version >= BY_ID_FROM_VERSION;
+    let named =
+        |name: &Str, id| if by_id { TopicRef::Id(id) } else { TopicRef::Name((**name).into()) };
+    let mut wanted = Vec::new();
+    for topic in request.topics {
+        let named = named(&topic.topic, topic.topic_id);
+        wanted.extend(topic.partitions.iter().map(|it| Wanted {
+            topic: named.clone(),
+            partition: it.partition,
+            current_leader_epoch: it.current_leader_epoch,
+            last_fetched_epoch: it.last_fetched_epoch,
+            fetch_offset: it.fetch_offset,
+            bytes_max: it.partition_max_bytes,
+        }));
+    }
+    let mut forgotten = Vec::new();
+    for topic in request.forgotten_topics_data {
+        let named = named(&topic.topic, topic.topic_id);
+        forgotten.extend(topic.partitions.iter().map(|it| (named.clone(), *it)));
+    }
+    let (session_id, epoch) = (request.session_id, request.session_epoch);
+    Ask { session_id, epoch, by_id, wanted, forgotten, at }
+}
+
+async fn serve(call: &Call, turn: Turn, limits: Limits) -> Result<FetchResponse, ErrorCode> {
+    let ctx = &call.ctx;
+    let plan = Arc::new(Plan::new(call, Arc::clone(&turn.wanted)));
+    let (pass, grant) = read_enough(call, &plan, limits).await;
+    let grant = grant.shrink(pass.bytes);
+    let found = plan.wanted.iter().zip(pass.found);
+    let mut answers: Vec<_> =
+        found.map(|(wanted, found)| answer(call, wanted, found, &limits, &grant)).collect();
+    let (now, random) = (ctx.world.clock.instant(), &ctx.world.random);
+    let draw = || {
+        let [a, b, c, d, ..] = random.next_u64().to_le_bytes();
+        i32::from_le_bytes([a, b, c, d])
+    };
+    let session_id = ctx.fetch_sessions.end(&turn, &mut answers, now, draw)?;
+    Ok(FetchResponse { session_id, responses: by_topic(answers), ..Default::default() })
+}
+
+/// Reads until there is enough, something is wrong, or the time is up.
+async fn read_enough(call: &Call, plan: &Arc<Plan>, limits: Limits) -> (Pass, Grant) {
+    let clock = &call.ctx.world.clock;
+    let wake = Arc::new(Notify::new());
+    let mut watches = Vec::new();
+    loop {
+        let grant = call.ctx.fetch_budget.take(plan.bytes_at_hand(limits.bytes_max)).await;
+        let pass = Arc::clone(plan).read(grant.bytes().min(limits.bytes_max)).await;
+        let is_enough = pass.bytes >= limits.bytes_min || pass.is_final;
+        if is_enough || clock.instant() >= limits.due_at || call.ctx.stopping.is_cancelled() {
+            return (pass, grant);
+        }
+        if watches.is_empty() {
+            // What came between the look above and now would go unnoticed: look once more.
+            let partitions = plan.partitions.iter().flatten();
+            watches.extend(partitions.map(|it| it.watch(&wake)));
+            continue;
+        }
+        drop((pass, grant)); // nobody holds memory while waiting
+        tokio::select! {
+            () = wake.notified() => {}
+            () = clock.sleep_until(limits.due_at) => {}
+            () = call.ctx.stopping.cancelled() => {}
+        }
+    }
+}
+
+/// What to read, looked up once.
+#[derive(Debug)]
+struct Plan {
+    wanted: Arc<[Wanted]>,
+    partitions: Vec<Result<Partition, ErrorCode>>,
+}
+
+/// One look at every partition.
+#[derive(Debug)]
+struct Pass {
+    found: Vec<Found>,
+    bytes: usize,
+    /// Waiting would not make it better.
+    is_final: bool,
+}
+
+#[derive(Debug)]
+enum Found {
+    Records(Records),
+    /// Nothing was read: nothing is there, or the limit is reached.
+    Nothing(Bounds),
+    /// The client's records are of a log that went elsewhere; ours ends here.
+    Diverging(Bounds),
+    Failed(ErrorCode),
+}
+
+impl Plan {
+    fn new(call: &Call, wanted: Arc<[Wanted]>) -> Self {
+        let partitions = wanted.iter().map(|it| {
+            let topic = place::topic(&call.ctx, &it.topic)?;
+            place::check_leader_epoch(it.current_leader_epoch)?;
+            place::partition(&call.ctx, &topic, it.partition)
+        });
+        Self { partitions: partitions.collect(), wanted }
+    }
+
+    fn each(&self) -> impl Iterator<Item = (&Wanted, &Result<Partition, ErrorCode>)> {
+        self.wanted.iter().zip(&self.partitions)
+    }
+
+    /// An upper bound of what a read gives, as far as limits tell.
+    fn bytes_at_hand(&self, bytes_max: usize) -> usize {
+        let readable = self.each().filter(|(wanted, partition)| {
+            let end = partition.as_ref().map(|it| it.bounds().high_watermark.raw());
+            end.is_ok_and(|end| wanted.fetch_offset < end)
+        });
+        readable.fold(0, |sum, (it, _)| bytes_max.min(sum + size(it.bytes_max).max(1)))
+    }
+
+    /// On the spot where memory has it all; else on a thread that may wait for the disk.
+    async fn read(self: Arc<Self>, bytes_max: usize) -> Pass {
+        let needs_disk = self.each().any(|(wanted, partition)| {
+            let from = Offset::from_wire(wanted.fetch_offset);
+            partition.as_ref().is_ok_and(|it| from.is_some_and(|from| !it.is_in_memory(from)))
+        });
+        if !needs_disk {
+            return self.read_now(bytes_max);
+        }
+        let plan = Arc::clone(&self);
+        let read = tokio::task::spawn_blocking(move || plan.read_now(bytes_max)).await;
+        read.unwrap_or_else(|_| Pass {
+            found: self
+                .wanted
+                .iter()
+                .map(|_| Found::Failed(ErrorCode::UnknownServerError))
+                .collect(),
+            bytes: 0,
+            is_final: true,
+        })
+    }
+
+    fn read_now(&self, bytes_max: usize) -> Pass {
+        let is_final = self.partitions.iter().all(Result::is_err);
+        let mut pass = Pass { found: Vec::with_capacity(self.wanted.len()), bytes: 0, is_final };
+        for (wanted, partition) in self.each() {
+            let found = match partition {
+                Err(code) => Found::Failed(*code),
+                Ok(partition) => {
+                    // KIP-74: the first batch is served whatever its size, or nobody could go on.
+                    let whatever_size = pass.bytes == 0;
+                    let limit = size(wanted.bytes_max).min(bytes_max - pass.bytes.min(bytes_max));
+                    let found = read_one(partition, wanted, limit, whatever_size);
+                    pass.is_final |= matches!(found, Found::Failed(_) | Found::Diverging(_));
+                    found
+                }
+            };
+            if let Found::Records(records) = &found {
+                pass.bytes += records.size();
+            }
+            pass.found.push(found);
+        }
+        pass
+    }
+}
+
+fn read_one(partition: &Partition, wanted: &Wanted, limit: usize, whatever_size: bool) -> Found {
+    let bounds = partition.bounds();
+    let Some(from) = Offset::from_wire(wanted.fetch_offset) else {
+        return Found::Failed(ErrorCode::OffsetOutOfRange);
+    };
+    if wanted.last_fetched_epoch > LEADER_EPOCH {
+        return Found::Failed(ErrorCode::OffsetOutOfRange);
+    }
+    if wanted.last_fetched_epoch == LEADER_EPOCH && from > bounds.high_watermark {
+        return Found::Diverging(bounds);
+    }
+    let is_inside = bounds.log_start <= from && from <= bounds.high_watermark;
+    let is_end = from == bounds.high_watermark;
+    if is_inside && (is_end || (limit == 0 && !whatever_size)) {
+        return Found::Nothing(bounds);
+    }
+    match partition.read(from, limit) {
+        Ok(records) if records.size() <= limit || whatever_size => Found::Records(records),
+        Ok(_) => Found::Nothing(bounds),
+        Err(error) => Found::Failed(code_of(&error)),
+    }
+}
+
+fn answer(
+    call: &Call,
+    wanted: &Wanted,
+    found: Found,
+    limits: &Limits,
+    grant: &Arc<Grant>,
+) -> Answer {
+    let bounds_part = |bounds: Bounds, records| PartitionData {
+        high_watermark: bounds.high_watermark.raw(),
+        last_stable_offset: bounds.high_watermark.raw(),
+        log_start_offset: bounds.log_start.raw(),
+        aborted_transactions: limits.committed_only.then(Vec::new),
+        records: Some(records),
+        ..Default::default()
+    };
+    let data = match found {
+        Found::Records(it) => {
+            let bounds = it.bounds;
+            bounds_part(bounds, grant.tie(it.into_bytes()))
+        }
+        Found::Nothing(bounds) => bounds_part(bounds, Bytes::new()),
+        Found::Diverging(bounds) => PartitionData {
+            diverging_epoch: EpochEndOffset {
+                epoch: LEADER_EPOCH,
+                end_offset: bounds.high_watermark.raw(),
+                ..Default::default()
+            },
+            ..bounds_part(bounds, Bytes::new())
+        },
+        Found::Failed(code) => PartitionData {
+            error_code: call.code(code),
+            high_watermark: -1,
+            records: Some(Bytes::new()),
+            ..Default::default()
+        },
+    };
+    let data = PartitionData { partition_index: wanted.partition, ..data };
+    Answer { topic: wanted.topic.clone(), data }
+}
+
+/// Neighbours of one topic go together; the order stays.
+fn by_topic(answers: Vec<Answer>) -> Vec<FetchableTopicResponse> {
+    let mut topics: Vec<(TopicRef, FetchableTopicResponse)> = Vec::new();
+    for Answer { topic, data } in answers {
+        if let Some((_, it)) = topics.last_mut().filter(|(last, _)| *last == topic) {
+            it.partitions.push(data);
+            continue;
+        }
+        let mut it = FetchableTopicResponse { partitions: vec![data], ..Default::default() };
+        match &topic {
+            TopicRef::Name(name) => it.topic = Str::from(&**name),
+            TopicRef::Id(id) => it.topic_id = *id,
+        }
+        topics.push((topic, it));
+    }
+    topics.into_iter().map(|(_, it)| it).collect()
+}

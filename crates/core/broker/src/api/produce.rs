@@ -1,0 +1,202 @@
+//! Produce, v3-13: appends record batches.
+//!
+//! Everything is appended when the request's turn comes; the answer waits for the disk. So requests
+//! that arrive while the disk is busy share its next sync, those of one connection too.
+//! Ours, besides what `admission` says: `acks=1` waits for the disk like `acks=-1`, because one node
+//! has nothing else to offer. `timeout_ms` is not obeyed: an answer before the outcome is known
+//! would only make clients repeat. A partition named twice in a request is appended to twice. A
+//! failed sync fails every partition of the request. Versions 0 to 2 are advertised, as Kafka does
+//! for old librdkafka, and not served. Transactional batches are refused: there are no transactions.
+
+use super::{Call, Handler, Reply, place};
+use crate::admission::{Refusal, admit};
+use crate::code::ErrorCode;
+use crate::topic::Topic;
+use bytes::Bytes;
+use std::future::Future;
+use std::ops::RangeInclusive;
+use systole_kit::Timestamp;
+use systole_log::{AppendError, Appended, Origin, Ticket};
+use systole_wire::compression::Codec;
+use systole_wire::message::produce_request::{PartitionProduceData, TopicProduceData};
+use systole_wire::message::produce_response::{
+    BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
+};
+use systole_wire::message::{ProduceRequest, ProduceResponse};
+use systole_wire::record::BatchHeader;
+
+pub(crate) struct Produce;
+
+/// The client id under which Kafka lets its own tools write to internal topics.
+const ADMIN_CLIENT_ID: &str = "__admin_client";
+/// From this version on, a producer knows that its broker reads zstd.
+const ZSTD_FROM_VERSION: i16 = 7;
+
+impl Handler for Produce {
+    type Request = ProduceRequest;
+    const VERSIONS: RangeInclusive<i16> = 3..=13;
+
+    fn handle(
+        call: Call,
+        request: ProduceRequest,
+    ) -> impl Future<Output = Reply<Self>> + Send + 'static {
+        let now = call.ctx.world.clock.now();
+        let in_transaction = request.transactional_id.is_some();
+        let acks = request.acks;
+        let mut work =
+            Work { call, acks, in_transaction, now, ticket: Ticket::NONE, failed: false };
+        let responses: Vec<_> = request.topic_data.iter().map(|it| work.topic(it)).collect();
+        // What follows must not keep the frame: the log has its own copy of the records.
+        drop(request);
+        work.answer(responses)
+    }
+}
+
+struct Work {
+    call: Call,
+    acks: i16,
+    in_transaction: bool,
+    now: Timestamp,
+    /// Done when all that was appended is on disk.
+    ticket: Ticket,
+    failed: bool,
+}
+
+impl Work {
+    fn topic(&mut self, asked: &TopicProduceData) -> TopicProduceResponse {
+        let topic = if self.call.version >= 13 {
+            place::topic_with_id(&self.call.ctx, asked.topic_id)
+        } else {
+            place::topic_named(&self.call.ctx, &asked.name)
+        };
+        let topic = topic.and_then(|it| self.check_topic(&it).map(|()| it));
+        let partitions = asked.partition_data.iter();
+        TopicProduceResponse {
+            name: asked.name.clone(),
+            topic_id: asked.topic_id,
+            partition_responses: partitions
+                .map(|it| self.partition(topic.as_deref(), it))
+                .collect(),
+            ..Default::default()
+        }
+    }
+
+    fn check_topic(&self, topic: &Topic) -> Result<(), ErrorCode> {
+        let client_id = self.call.client_id.as_deref();
+        if topic.is_internal() && client_id != Some(ADMIN_CLIENT_ID) {
+            return Err(ErrorCode::InvalidTopic);
+        }
+        match self.acks {
+            -1 if topic.settings.insync_replicas_min > 1 => Err(ErrorCode::NotEnoughReplicas),
+            -1..=1 => Ok(()),
+            _ => Err(ErrorCode::InvalidRequiredAcks),
+        }
+    }
+
+    fn partition(
+        &mut self,
+        topic: Result<&Topic, &ErrorCode>,
+        asked: &PartitionProduceData,
+    ) -> PartitionProduceResponse {
+        let appended = match topic {
+            Ok(topic) => self.append(topic, asked),
+            Err(code) => Err(Refusal::plain(*code)),
+        };
+        match appended {
+            Ok(appended) => {
+                self.ticket = self.ticket.and(appended.ticket);
+                written(asked.index, &appended)
+            }
+            Err(refusal) => {
+                self.failed = true;
+                refused(asked.index, self.call.code(refusal.code), refusal)
+            }
+        }
+    }
+
+    fn append(&self, topic: &Topic, asked: &PartitionProduceData) -> Result<Appended, Refusal> {
+        let partition = place::partition(&self.call.ctx, topic, asked.index);
+        let partition = partition.map_err(Refusal::plain)?;
+        self.check_kind(asked.records.as_ref())?;
+        let batch = admit(asked.records.as_ref(), &topic.settings, self.now)?;
+        partition.append(&batch, Origin::Client).map_err(refuse)
+    }
+
+    /// What depends on the request and not on the topic.
+    fn check_kind(&self, batch: Option<&Bytes>) -> Result<(), Refusal> {
+        let Some(Ok(header)) = batch.map(|it| BatchHeader::read(it)) else { return Ok(()) };
+        if header.attributes.is_transactional() {
+            return Err(Refusal::plain(if self.in_transaction {
+                ErrorCode::InvalidTxnState
+            } else {
+                ErrorCode::TransactionalIdAuthorizationFailed
+            }));
+        }
+        let is_zstd = matches!(header.attributes.codec(), Ok(Codec::Zstd));
+        if is_zstd && self.call.version < ZSTD_FROM_VERSION {
+            let message = "zstd needs Produce version 7 or later";
+            return Err(Refusal::because(ErrorCode::UnsupportedCompressionType, message));
+        }
+        Ok(())
+    }
+
+    async fn answer(self, mut responses: Vec<TopicProduceResponse>) -> Reply<Produce> {
+        if self.acks == 0 {
+            return if self.failed {
+                Reply::Close("a batch was refused and the client asked for no answer")
+            } else {
+                Reply::Nothing
+            };
+        }
+        if let Err(error) = self.call.ctx.log.done(self.ticket).await {
+            let refusal = refuse(error);
+            for it in responses.iter_mut().flat_map(|it| &mut it.partition_responses) {
+                if it.error_code == ErrorCode::None.number() {
+                    *it = refused(it.index, self.call.code(refusal.code), refusal.clone());
+                }
+            }
+        }
+        Reply::Send(ProduceResponse { responses, ..Default::default() })
+    }
+}
+
+fn written(index: i32, appended: &Appended) -> PartitionProduceResponse {
+    PartitionProduceResponse {
+        index,
+        base_offset: appended.base_offset.raw(),
+        log_append_time_ms: appended.append_time.map_or(-1, Timestamp::as_millis),
+        log_start_offset: appended.log_start.raw(),
+        ..Default::default()
+    }
+}
+
+fn refused(index: i32, error_code: i16, refusal: Refusal) -> PartitionProduceResponse {
+    let record = |(batch_index, why): (i32, String)| BatchIndexAndErrorMessage {
+        batch_index,
+        batch_index_error_message: Some(why.into()),
+        ..Default::default()
+    };
+    PartitionProduceResponse {
+        index,
+        error_code,
+        base_offset: -1,
+        record_errors: refusal.records.into_iter().map(record).collect(),
+        error_message: refusal.message.map(Into::into),
+        ..Default::default()
+    }
+}
+
+/// The log's refusals. A full or failed disk is KAFKA_STORAGE_ERROR: clients try again, which is
+/// right for the one and, after a restart, for the other.
+fn refuse(error: AppendError) -> Refusal {
+    let code = match error {
+        AppendError::DiskFull | AppendError::DiskFailed => ErrorCode::KafkaStorageError,
+        AppendError::Closed | AppendError::Deleted => ErrorCode::NotLeaderOrFollower,
+        AppendError::Malformed { .. } => ErrorCode::CorruptMessage,
+        AppendError::TooLarge { .. } => ErrorCode::MessageTooLarge,
+        AppendError::Overloaded { .. } => ErrorCode::RequestTimedOut,
+        AppendError::OutOfOrder { .. } => ErrorCode::OutOfOrderSequenceNumber,
+        AppendError::Fenced { .. } => ErrorCode::InvalidProducerEpoch,
+    };
+    Refusal::because(code, error.to_string())
+}
