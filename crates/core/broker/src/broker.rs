@@ -7,6 +7,7 @@ use crate::config::BrokerConfig;
 use crate::ctx::Ctx;
 use crate::fetch_budget::FetchBudget;
 use crate::fetch_session::FetchSessions;
+use crate::group::{Coordinator, Store};
 use crate::metric::Metrics;
 use crate::producer_id::ProducerIds;
 use crate::server::Server;
@@ -78,7 +79,7 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Opens the log, replays the catalogue and listens. When this returns, clients may connect.
+    /// Opens the log, replays the catalogue and the groups, and listens. When this returns, clients may connect.
     ///
     /// # Errors  [`StartError`]; nothing is left running.
     pub async fn start(
@@ -93,7 +94,7 @@ impl Broker {
         let cannot_listen = |source| StartError::Listen { address: config.listen, source };
         // Before the log is opened: an address in use is found without touching the data.
         let listener = net::listen(config.listen).map_err(cannot_listen)?;
-        let (log, topics) = open(config, world).await?;
+        let (log, topics, groups) = open(config, world).await?;
         let ctx = Arc::new(Ctx {
             config: config.clone(),
             world: world.clone(),
@@ -103,10 +104,12 @@ impl Broker {
             fetch_sessions: FetchSessions::default(),
             fetch_budget: FetchBudget::default(),
             producer_ids: ProducerIds::default(),
+            groups,
             stopping: CancellationToken::new(),
         });
         let server = Server::start(Arc::clone(&ctx), listener).map_err(cannot_listen)?;
         server.attach(maintain(Arc::clone(&ctx)));
+        server.attach(ctx.groups.clone().run(ctx.stopping.clone()));
         Ok(Self { ctx, server })
     }
 
@@ -128,7 +131,10 @@ impl Broker {
     }
 }
 
-async fn open(config: &BrokerConfig, world: &World) -> Result<(Log, Catalogue), StartError> {
+async fn open(
+    config: &BrokerConfig,
+    world: &World,
+) -> Result<(Log, Arc<Catalogue>, Coordinator), StartError> {
     let site = Site { node_id: config.node_id, partitions_default: config.partitions_default };
     let (dir, at) = (config.dir.join(LOG_DIR), world.clone());
     let opening = spawn_blocking(move || -> Result<_, StartError> {
@@ -138,7 +144,11 @@ async fn open(config: &BrokerConfig, world: &World) -> Result<(Log, Catalogue), 
         Ok((log, opened))
     });
     let (log, opened) = opening.await??;
-    Ok((log, opened.settle().await?))
+    let topics = Arc::new(opened.settle().await?);
+    let store = Store::new(&log, &topics, &config.groups);
+    let (at, settings) = (world.clone(), config.groups.clone());
+    let groups = spawn_blocking(move || Coordinator::open(&at, &settings, store)).await?;
+    Ok((log, topics, groups))
 }
 
 fn tell(report: &RecoveryReport) {

@@ -3,6 +3,7 @@
 //! Owns: names, defaults and rules of the settings that are read at start. Does not own: settings
 //! that Kafka's tools change while the node runs (`topic::config`).
 
+use crate::group::GroupConfig;
 use serde::Deserialize;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -48,6 +49,8 @@ pub struct BrokerConfig {
     /// How often retention, expired producers and the like are looked after. At least `1s`.
     #[serde(with = "humantime_serde")]
     pub maintenance_interval: Duration,
+    /// `[broker.groups]`: consumer groups and their offsets.
+    pub groups: GroupConfig,
 }
 
 impl Default for BrokerConfig {
@@ -67,6 +70,7 @@ impl Default for BrokerConfig {
             connections_idle_max: Duration::from_mins(10),
             frame_wait_max: Duration::from_secs(30),
             maintenance_interval: Duration::from_secs(5),
+            groups: GroupConfig::default(),
         }
     }
 }
@@ -105,6 +109,7 @@ impl BrokerConfig {
             let cure = "write it as HOST:PORT";
             rule(split_address(advertised).is_some(), "advertised", "is not an address", cure);
         }
+        self.groups.check(problems);
     }
 }
 

@@ -5,9 +5,11 @@
 use crate::config::BrokerConfig;
 use crate::fetch_budget::FetchBudget;
 use crate::fetch_session::FetchSessions;
+use crate::group::Coordinator;
 use crate::metric::Metrics;
 use crate::producer_id::ProducerIds;
 use crate::topic::Catalogue;
+use std::sync::Arc;
 use systole_log::Log;
 use systole_world::World;
 use tokio_util::sync::CancellationToken;
@@ -19,10 +21,11 @@ pub(crate) struct Ctx {
     pub(crate) world: World,
     pub(crate) metrics: Metrics,
     pub(crate) log: Log,
-    pub(crate) topics: Catalogue,
     pub(crate) fetch_sessions: FetchSessions,
     pub(crate) fetch_budget: FetchBudget,
     pub(crate) producer_ids: ProducerIds,
+    pub(crate) topics: Arc<Catalogue>,
+    pub(crate) groups: Coordinator,
     /// Cancelled when the node begins to stop: whatever waits for something that may never come
     /// (new records, other members) answers at once with what it has.
     pub(crate) stopping: CancellationToken,

@@ -73,7 +73,11 @@ async fn finish(
         Ok((topic, durable)) => {
             result.name = Some(Str::from(&*topic.name));
             result.topic_id = topic.id;
-            durable.await
+            let done = durable.await;
+            if done.is_ok() {
+                call.ctx.groups.forget_topic(&topic.name);
+            }
+            done
         }
         Err(rejected) => Err(rejected),
     };

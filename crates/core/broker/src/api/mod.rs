@@ -10,27 +10,37 @@ mod alter_partition_reassignments;
 mod api_versions;
 mod create_partitions;
 mod create_topics;
+mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
 mod describe_log_dirs;
 mod describe_topic_partitions;
 mod dispatch;
 mod elect_leaders;
 mod fetch;
 mod find_coordinator;
+mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
 mod list_config_resources;
+mod list_groups;
 mod list_offsets;
 mod list_partition_reassignments;
 mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
 mod offset_for_leader_epoch;
 mod operation;
 mod place;
 mod produce;
 mod resource;
+mod sync_group;
 
 pub(crate) use dispatch::{Api, Outcome, Refused, Running, start};
 
@@ -44,6 +54,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use systole_wire::Str;
 use systole_wire::message::Request;
+use tokio::sync::oneshot;
 
 /// Every API that this node serves, in the order of their keys.
 pub(crate) static TABLE: &[Api] = &[
@@ -51,7 +62,15 @@ pub(crate) static TABLE: &[Api] = &[
     Api::of::<fetch::Fetch>(),
     Api::of::<list_offsets::ListOffsets>(),
     Api::of::<metadata::Metadata>(),
+    Api::of::<offset_commit::OffsetCommit>(),
+    Api::of::<offset_fetch::OffsetFetch>(),
     Api::of::<find_coordinator::FindCoordinator>(),
+    Api::of::<join_group::JoinGroup>(),
+    Api::of::<heartbeat::Heartbeat>(),
+    Api::of::<leave_group::LeaveGroup>(),
+    Api::of::<sync_group::SyncGroup>(),
+    Api::of::<describe_groups::DescribeGroups>(),
+    Api::of::<list_groups::ListGroups>(),
     Api::of::<api_versions::ApiVersions>(),
     Api::of::<create_topics::CreateTopics>(),
     Api::of::<delete_topics::DeleteTopics>(),
@@ -62,10 +81,12 @@ pub(crate) static TABLE: &[Api] = &[
     Api::of::<alter_configs::AlterConfigs>(),
     Api::of::<describe_log_dirs::DescribeLogDirs>(),
     Api::of::<create_partitions::CreatePartitions>(),
+    Api::of::<delete_groups::DeleteGroups>(),
     Api::of::<elect_leaders::ElectLeaders>(),
     Api::of::<incremental_alter_configs::IncrementalAlterConfigs>(),
     Api::of::<alter_partition_reassignments::AlterPartitionReassignments>(),
     Api::of::<list_partition_reassignments::ListPartitionReassignments>(),
+    Api::of::<offset_delete::OffsetDelete>(),
     Api::of::<describe_cluster::DescribeCluster>(),
     Api::of::<list_config_resources::ListConfigResources>(),
     Api::of::<describe_topic_partitions::DescribeTopicPartitions>(),
@@ -129,6 +150,15 @@ impl Call {
             Err(rejected) => Err(rejected),
         };
         done.map_or_else(|it| self.error(&it), |()| (ErrorCode::None.number(), None))
+    }
+    /// What a group answers, which may take as long as a rebalance; a node that stops does not
+    /// wait for it.
+    async fn group_answer<T>(&self, answer: oneshot::Receiver<T>) -> Result<T, ErrorCode> {
+        tokio::select! {
+            biased;
+            answer = answer => answer.map_err(|_| ErrorCode::CoordinatorNotAvailable),
+            () = self.ctx.stopping.cancelled() => Err(ErrorCode::CoordinatorNotAvailable),
+        }
     }
     /// The address that this client is told to connect to.
     pub(crate) fn advertised(&self) -> (Str, i32) {

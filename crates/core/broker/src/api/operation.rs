@@ -21,6 +21,8 @@ pub(crate) const NOT_ASKED: i32 = i32::MIN;
 pub(crate) const ON_TOPIC: i32 =
     bits(&[READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS]);
 
+pub(crate) const ON_GROUP: i32 = bits(&[READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS]);
+
 pub(crate) const ON_CLUSTER: i32 = bits(&[
     CREATE,
     ALTER,

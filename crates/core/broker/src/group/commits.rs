@@ -15,7 +15,7 @@ impl Coordinator {
     /// OffsetCommit. The records have their place when this returns; they count when the future is
     /// ready.
     ///
-    /// # Errors  `ILLEGAL_GENERATION` for a member of a group that does not exist, whatever
+    /// # Errors  `GROUP_ID_NOT_FOUND` for a member of a group that does not exist, whatever
     /// [`super::Group::may_commit`] refuses, `INVALID_COMMIT_OFFSET_SIZE` if there is no room.
     pub(crate) fn commit(
         &self,
@@ -39,7 +39,7 @@ impl Coordinator {
         committed.unwrap_or(Err(if is_simple {
             ErrorCode::InvalidCommitOffsetSize
         } else {
-            ErrorCode::IllegalGeneration
+            ErrorCode::GroupIdNotFound
         }))
     }
 

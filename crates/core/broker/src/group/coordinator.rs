@@ -14,6 +14,7 @@ use super::config::{GROUP_RECORD_BYTES_MAX, GroupConfig};
 use super::journal::{self, Appended, Journal};
 use super::record::{self, Pair};
 use super::slot::{Inner, Slot, Waiter};
+use super::store::Store;
 use super::{
     Caller, Described, Effect, Group, Join, JoinAnswer, JoinRefused, Leaver, Limits, Now, Offsets,
     Saved, Snapshot, Sync, SyncAnswer, Token,
@@ -51,7 +52,7 @@ pub(crate) struct Listed {
 }
 
 impl Coordinator {
-    pub(crate) fn new(world: &World, config: &GroupConfig, journal: Arc<dyn Journal>) -> Self {
+    pub(super) fn new(world: &World, config: &GroupConfig, journal: Arc<dyn Journal>) -> Self {
         Self(Arc::new(Shared {
             world: world.clone(),
             config: config.clone(),
@@ -61,6 +62,19 @@ impl Coordinator {
             tokens: AtomicU64::new(0),
             bytes: AtomicUsize::new(0),
         }))
+    }
+
+    /// Reads groups and offsets back and brings them to life. Blocks on file IO; cost: one pass
+    /// over `__consumer_offsets`.
+    pub(crate) fn open(world: &World, config: &GroupConfig, store: Store) -> Self {
+        let started_at = world.clock.instant();
+        let replay = store.replay();
+        let (records, unreadable) = (replay.records, replay.unreadable);
+        let it = Self::new(world, config, Arc::new(store));
+        let groups = replay.finish(&it);
+        let took = world.clock.instant().since(started_at);
+        tracing::info!(groups, records, unreadable, ?took, "groups restored");
+        it
     }
 
     /// Takes in what was read back from the log, before anyone asks.
@@ -297,7 +311,7 @@ impl Shared {
             inner.alarm_at = Some(due);
             self.alarm.set(due, Arc::downgrade(slot));
         }
-        inner.group_bytes = inner.group.bytes();
+        inner.group_bytes = slot.id.len() + inner.group.bytes();
         self.weigh(inner);
     }
 

@@ -1,5 +1,6 @@
 //! The shell over a log in memory that syncs when it is told to, with a clock turned by hand.
 
+use super::coordinator::Listed;
 use super::journal::{Appended, Journal};
 use super::replay::Replay;
 use super::tests::consumer_metadata;
@@ -322,10 +323,7 @@ async fn refused_requests_leave_no_group_behind() {
     let refused = node.join("g", "unknown").await.unwrap().unwrap_err();
     assert_eq!((refused.code, &*refused.member_id), (ErrorCode::UnknownMemberId, "unknown"));
     let member = Caller { member_id: "m", instance_id: None, generation: 1 };
-    assert!(matches!(
-        node.groups.commit("g", member, Vec::new()),
-        Err(ErrorCode::IllegalGeneration)
-    ));
+    assert!(matches!(node.groups.commit("g", member, Vec::new()), Err(ErrorCode::GroupIdNotFound)));
     assert_eq!(node.listed(), [""; 0]);
     assert_eq!(node.groups.0.bytes(), 0);
 }

@@ -15,8 +15,6 @@
 //! - An assignment or an offset is shown to a client only after its record is durable.
 //! - Nothing here looks inside a member's metadata, except for the topics of a `consumer`.
 
-#![allow(unused_imports)] // until the APIs that use them have landed
-
 mod alarm;
 mod commits;
 mod config;
@@ -31,6 +29,7 @@ mod record;
 mod replay;
 mod slot;
 mod state;
+mod store;
 mod subscription;
 mod sync;
 mod time;
@@ -45,7 +44,7 @@ mod tests;
 
 pub use config::GroupConfig;
 pub(crate) use config::{MEMBER_BYTES_MAX, NAME_BYTES_MAX};
-pub(crate) use coordinator::{Coordinator, Listed};
+pub(crate) use coordinator::Coordinator;
 pub(crate) use effect::{
     Effect, JoinAnswer, JoinRefused, Joined, JoinedMember, Saved, SavedMember, Snapshot,
     SyncAnswer, Synced, Token,
@@ -56,5 +55,6 @@ pub(crate) use leave::Leaver;
 pub(crate) use member::{Member, Protocol};
 pub(crate) use offsets::{Change, Committed, Offsets, Place, check_metadata};
 pub(crate) use state::{Group, Limits, Now, Retention};
+pub(crate) use store::Store;
 pub(crate) use sync::{Caller, Sync};
 pub(crate) use view::{Described, DescribedMember};

@@ -1,0 +1,35 @@
+//! DeleteGroups, v0-2: groups without members go, with all their offsets (KIP-229).
+
+use super::{Call, Handler, Reply};
+use crate::code::ErrorCode;
+use std::future::Future;
+use std::ops::RangeInclusive;
+use systole_wire::message::delete_groups_response::DeletableGroupResult;
+use systole_wire::message::{DeleteGroupsRequest, DeleteGroupsResponse};
+
+pub(crate) struct DeleteGroups;
+
+impl Handler for DeleteGroups {
+    type Request = DeleteGroupsRequest;
+    const VERSIONS: RangeInclusive<i16> = 0..=2;
+
+    fn handle(
+        call: Call,
+        request: DeleteGroupsRequest,
+    ) -> impl Future<Output = Reply<Self>> + Send + 'static {
+        let ids = request.groups_names.into_iter();
+        let begun: Vec<_> = ids.map(|id| (call.ctx.groups.delete(&id), id)).collect();
+        async move {
+            let mut results = Vec::with_capacity(begun.len());
+            for (begun, group_id) in begun {
+                let done = match begun {
+                    Ok(durable) => durable.await,
+                    Err(code) => Err(code),
+                };
+                let error_code = call.code(done.err().unwrap_or(ErrorCode::None));
+                results.push(DeletableGroupResult { group_id, error_code, ..Default::default() });
+            }
+            Reply::Send(DeleteGroupsResponse { results, ..Default::default() })
+        }
+    }
+}

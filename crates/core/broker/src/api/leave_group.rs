@@ -1,0 +1,58 @@
+//! LeaveGroup, v0-5: members go, or an administrator removes static ones by instance id (v3+).
+//!
+//! v5: the reason is accepted and not kept (KIP-800).
+
+use super::{Call, Handler, Reply};
+use crate::code::ErrorCode;
+use crate::group::Leaver;
+use std::future::{Future, ready};
+use std::ops::RangeInclusive;
+use systole_wire::message::leave_group_request::MemberIdentity;
+use systole_wire::message::leave_group_response::MemberResponse;
+use systole_wire::message::{LeaveGroupRequest, LeaveGroupResponse};
+
+pub(crate) struct LeaveGroup;
+
+impl Handler for LeaveGroup {
+    type Request = LeaveGroupRequest;
+    const VERSIONS: RangeInclusive<i16> = 0..=5;
+
+    fn handle(
+        call: Call,
+        request: LeaveGroupRequest,
+    ) -> impl Future<Output = Reply<Self>> + Send + 'static {
+        ready(Reply::Send(answer(&call, request)))
+    }
+}
+
+fn answer(call: &Call, request: LeaveGroupRequest) -> LeaveGroupResponse {
+    if request.group_id.is_empty() {
+        let error_code = call.code(ErrorCode::InvalidGroupId);
+        return LeaveGroupResponse { error_code, ..Default::default() };
+    }
+    let is_single = call.version < 3;
+    let members = if is_single {
+        vec![MemberIdentity { member_id: request.member_id, ..Default::default() }]
+    } else {
+        request.members
+    };
+    let leavers: Vec<_> = members
+        .iter()
+        .map(|it| Leaver { member_id: &it.member_id, instance_id: it.group_instance_id.as_deref() })
+        .collect();
+    let results = call.ctx.groups.leave(&request.group_id, &leavers);
+    let codes = results.iter().map(|it| call.code(it.err().unwrap_or(ErrorCode::None)));
+    if is_single {
+        let error_code = codes.last().unwrap_or_default();
+        return LeaveGroupResponse { error_code, ..Default::default() };
+    }
+    let codes: Vec<_> = codes.collect();
+    let member = |(it, error_code): (MemberIdentity, i16)| MemberResponse {
+        member_id: it.member_id,
+        group_instance_id: it.group_instance_id,
+        error_code,
+        ..Default::default()
+    };
+    let members = members.into_iter().zip(codes).map(member).collect();
+    LeaveGroupResponse { members, ..Default::default() }
+}

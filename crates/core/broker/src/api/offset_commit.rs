@@ -1,0 +1,146 @@
+//! OffsetCommit, v2-10: how far a group has read.
+//!
+//! The answer comes when the offsets are durable. v2-4: a retention of its own. v10: topics by id
+//! (KIP-848). A group that nobody joined takes commits from anyone (generation -1).
+//!
+//! Ours: when the memory for groups is used up, offsets of further partitions are
+//! `INVALID_COMMIT_OFFSET_SIZE`.
+
+use super::{Call, Handler, Reply};
+use crate::code::ErrorCode;
+use crate::group::{Caller, Committed, Durable, Place, check_metadata};
+use crate::topic::Topic;
+use std::future::Future;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+use systole_kit::Timestamp;
+use systole_wire::message::offset_commit_request::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use systole_wire::message::offset_commit_response::{
+    OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+};
+use systole_wire::message::{OffsetCommitRequest, OffsetCommitResponse};
+
+pub(crate) struct OffsetCommit;
+
+impl Handler for OffsetCommit {
+    type Request = OffsetCommitRequest;
+    const VERSIONS: RangeInclusive<i16> = 2..=10;
+
+    fn handle(
+        call: Call,
+        request: OffsetCommitRequest,
+    ) -> impl Future<Output = Reply<Self>> + Send + 'static {
+        let checked = Checked::new(&call, &request);
+        let durable = checked.begin(&call, &request);
+        let Checked { mut response, .. } = checked;
+        async move {
+            let code = match durable {
+                Ok(durable) => durable.await.err().unwrap_or(ErrorCode::None),
+                Err(code) => code,
+            };
+            let error_code = call.code(code);
+            let all = response.topics.iter_mut().flat_map(|it| &mut it.partitions);
+            all.filter(|it| it.error_code == PENDING).for_each(|it| it.error_code = error_code);
+            Reply::Send(response)
+        }
+    }
+}
+
+/// Stands in an answer for "as the coordinator says"; no error has this number.
+const PENDING: i16 = i16::MIN;
+
+/// A request with what is wrong in it told apart.
+struct Checked {
+    response: OffsetCommitResponse,
+    offsets: Vec<(Place, Committed)>,
+}
+
+impl Checked {
+    fn new(call: &Call, request: &OffsetCommitRequest) -> Self {
+        let now = call.ctx.world.clock.now();
+        // Only v2-4 carry a retention; its default is -1.
+        let retention = u64::try_from(request.retention_time_ms).ok().map(Duration::from_millis);
+        let dates = Dates { now, expires_at: retention.map(|it| now.plus(it)) };
+        let mut it = Self { response: OffsetCommitResponse::default(), offsets: Vec::new() };
+        for topic in &request.topics {
+            it.topic(call, topic, dates);
+        }
+        it
+    }
+
+    fn topic(&mut self, call: &Call, asked: &OffsetCommitRequestTopic, dates: Dates) {
+        let by_id = call.version >= 10;
+        let topics = &call.ctx.topics;
+        let topic = if by_id { topics.by_id(asked.topic_id) } else { topics.by_name(&asked.name) };
+        let unknown =
+            if by_id { ErrorCode::UnknownTopicId } else { ErrorCode::UnknownTopicOrPartition };
+        let mut partitions = Vec::new();
+        for partition in &asked.partitions {
+            let checked = match &topic {
+                Some(topic) => self.partition(call, (topic, partition), dates),
+                None => Err(unknown),
+            };
+            partitions.push(OffsetCommitResponsePartition {
+                partition_index: partition.partition_index,
+                error_code: checked.map_or_else(|code| call.code(code), |()| PENDING),
+                ..Default::default()
+            });
+        }
+        self.response.topics.push(OffsetCommitResponseTopic {
+            name: asked.name.clone(),
+            topic_id: asked.topic_id,
+            partitions,
+            ..Default::default()
+        });
+    }
+
+    fn partition(
+        &mut self,
+        call: &Call,
+        (topic, asked): (&Arc<Topic>, &OffsetCommitRequestPartition),
+        dates: Dates,
+    ) -> Result<(), ErrorCode> {
+        if !(0..topic.partition_count).contains(&asked.partition_index) {
+            return Err(ErrorCode::UnknownTopicOrPartition);
+        }
+        let metadata = asked.committed_metadata.as_deref().unwrap_or_default();
+        check_metadata(metadata, call.ctx.config.groups.offset_metadata_max)?;
+        let place = Place { topic: Arc::clone(&topic.name), partition: asked.partition_index };
+        let committed = Committed {
+            offset: asked.committed_offset,
+            leader_epoch: asked.committed_leader_epoch,
+            metadata: metadata.into(),
+            at: dates.now,
+            expires_at: dates.expires_at,
+            topic_id: topic.id,
+        };
+        self.offsets.push((place, committed));
+        Ok(())
+    }
+
+    fn begin(&self, call: &Call, request: &OffsetCommitRequest) -> Result<Durable, ErrorCode> {
+        if self.offsets.is_empty() {
+            return Ok(Box::pin(async { Ok(()) }));
+        }
+        let caller = Caller {
+            member_id: &request.member_id,
+            instance_id: request.group_instance_id.as_deref(),
+            generation: request.generation_id_or_member_epoch,
+        };
+        let begun = call.ctx.groups.commit(&request.group_id, caller, self.offsets.clone());
+        begun.map_err(|code| match code {
+            // Before v9 clients do not know the code.
+            ErrorCode::GroupIdNotFound if call.version < 9 => ErrorCode::IllegalGeneration,
+            code => code,
+        })
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Dates {
+    now: Timestamp,
+    expires_at: Option<Timestamp>,
+}

@@ -1,0 +1,88 @@
+//! OffsetDelete, v0: forget offsets of topics that no member of the group reads (KIP-496).
+
+use super::{Call, Handler, Reply};
+use crate::code::ErrorCode;
+use crate::group::{Durable, Place};
+use std::future::Future;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use systole_wire::message::offset_delete_response::{
+    OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
+};
+use systole_wire::message::{OffsetDeleteRequest, OffsetDeleteResponse};
+
+pub(crate) struct OffsetDelete;
+
+impl Handler for OffsetDelete {
+    type Request = OffsetDeleteRequest;
+    const VERSIONS: RangeInclusive<i16> = 0..=0;
+
+    fn handle(
+        call: Call,
+        request: OffsetDeleteRequest,
+    ) -> impl Future<Output = Reply<Self>> + Send + 'static {
+        let begun = begin(&call, &request);
+        async move {
+            let done = match begun {
+                Ok((response, durable)) => durable.await.map(|()| response),
+                Err(code) => Err(code),
+            };
+            Reply::Send(done.unwrap_or_else(|code| OffsetDeleteResponse {
+                error_code: call.code(code),
+                ..Default::default()
+            }))
+        }
+    }
+}
+
+fn begin(
+    call: &Call,
+    request: &OffsetDeleteRequest,
+) -> Result<(OffsetDeleteResponse, Durable), ErrorCode> {
+    if request.group_id.is_empty() {
+        return Err(ErrorCode::InvalidGroupId);
+    }
+    let known = places(call, request);
+    let durable: Durable = Box::pin(async { Ok(()) });
+    let (results, durable) = if known.is_empty() {
+        (Vec::new(), durable)
+    } else {
+        call.ctx.groups.delete_offsets(&request.group_id, known)?
+    };
+    // One result for each known place, in the order of the request.
+    let mut results = results.into_iter();
+    let mut topics = Vec::new();
+    for topic in &request.topics {
+        let mut partitions = Vec::new();
+        for partition in &topic.partitions {
+            let code = if exists(call, &topic.name, partition.partition_index) {
+                results.next().and_then(Result::err).unwrap_or(ErrorCode::None)
+            } else {
+                ErrorCode::UnknownTopicOrPartition
+            };
+            partitions.push(OffsetDeleteResponsePartition {
+                partition_index: partition.partition_index,
+                error_code: call.code(code),
+            });
+        }
+        let name = topic.name.clone();
+        topics.push(OffsetDeleteResponseTopic { name, partitions });
+    }
+    Ok((OffsetDeleteResponse { topics, ..Default::default() }, durable))
+}
+
+fn places(call: &Call, request: &OffsetDeleteRequest) -> Vec<Place> {
+    let all = request.topics.iter().flat_map(|topic| {
+        let name: Arc<str> = Arc::from(&*topic.name);
+        topic
+            .partitions
+            .iter()
+            .map(move |it| Place { topic: Arc::clone(&name), partition: it.partition_index })
+    });
+    all.filter(|it| exists(call, &it.topic, it.partition)).collect()
+}
+
+fn exists(call: &Call, topic: &str, partition: i32) -> bool {
+    let topic = call.ctx.topics.by_name(topic);
+    topic.is_some_and(|it| (0..it.partition_count).contains(&partition))
+}

@@ -1,0 +1,138 @@
+//! OffsetFetch, v1-10: how far a group got. v2+: all its topics if none is named. v7+: only offsets
+//! that no open transaction may change; there are none yet. v8+: several groups. v10: topics by id.
+//!
+//! A partition without a commit, a group that does not exist: offset -1 and no error, as in Kafka.
+
+use super::{Call, Handler, Reply};
+use crate::code::ErrorCode;
+use crate::group::{Committed, Offsets};
+use std::future::{Future, ready};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use systole_kit::Uuid;
+use systole_wire::Str;
+use systole_wire::message::offset_fetch_request::{
+    OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
+};
+use systole_wire::message::offset_fetch_response::{
+    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
+    OffsetFetchResponseTopic, OffsetFetchResponseTopics,
+};
+use systole_wire::message::{OffsetFetchRequest, OffsetFetchResponse};
+
+pub(crate) struct OffsetFetch;
+
+impl Handler for OffsetFetch {
+    type Request = OffsetFetchRequest;
+    const VERSIONS: RangeInclusive<i16> = 1..=10;
+
+    fn handle(
+        call: Call,
+        request: OffsetFetchRequest,
+    ) -> impl Future<Output = Reply<Self>> + Send + 'static {
+        ready(Reply::Send(answer(&call, request)))
+    }
+}
+
+fn answer(call: &Call, request: OffsetFetchRequest) -> OffsetFetchResponse {
+    if call.version >= 8 {
+        let groups = request.groups.into_iter().map(|it| group(call, it)).collect();
+        return OffsetFetchResponse { groups, ..Default::default() };
+    }
+    let wider = |it: OffsetFetchRequestTopic| OffsetFetchRequestTopics {
+        name: it.name,
+        partition_indexes: it.partition_indexes,
+        ..Default::default()
+    };
+    let asked = OffsetFetchRequestGroup {
+        group_id: request.group_id,
+        topics: request.topics.map(|it| it.into_iter().map(wider).collect()),
+        ..Default::default()
+    };
+    let topics = group(call, asked).topics.into_iter().map(narrower).collect();
+    OffsetFetchResponse { topics, ..Default::default() }
+}
+
+fn group(call: &Call, asked: OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
+    let read = |offsets: &Offsets| match &asked.topics {
+        Some(topics) => topics.iter().map(|it| topic(call, it, offsets)).collect(),
+        None => all(call, offsets),
+    };
+    let topics = call.ctx.groups.read_offsets(&asked.group_id, read);
+    let topics = topics.unwrap_or_else(|| read(&Offsets::default()));
+    OffsetFetchResponseGroup { group_id: asked.group_id, topics, ..Default::default() }
+}
+
+fn topic(
+    call: &Call,
+    asked: &OffsetFetchRequestTopics,
+    offsets: &Offsets,
+) -> OffsetFetchResponseTopics {
+    let by_id = call.version >= 10;
+    let named: Option<Arc<str>> = if by_id {
+        call.ctx.topics.by_id(asked.topic_id).map(|it| Arc::clone(&it.name))
+    } else {
+        Some(Arc::from(&*asked.name))
+    };
+    // What was committed for an earlier topic of the same name does not count.
+    let is_of_topic =
+        |it: &&Committed| !by_id || it.topic_id == Uuid::ZERO || it.topic_id == asked.topic_id;
+    let one = |index: &i32| match &named {
+        Some(name) => partition(*index, offsets.get(name, *index).filter(is_of_topic)),
+        None => OffsetFetchResponsePartitions {
+            error_code: call.code(ErrorCode::UnknownTopicId),
+            ..partition(*index, None)
+        },
+    };
+    OffsetFetchResponseTopics {
+        name: asked.name.clone(),
+        topic_id: asked.topic_id,
+        partitions: asked.partition_indexes.iter().map(one).collect(),
+        ..Default::default()
+    }
+}
+
+fn all(call: &Call, offsets: &Offsets) -> Vec<OffsetFetchResponseTopics> {
+    let by_id = call.version >= 10;
+    let mut topics = Vec::new();
+    for (name, partitions) in offsets.all() {
+        let found = if by_id { call.ctx.topics.by_name(name) } else { None };
+        if by_id && found.is_none() {
+            continue; // by its id it cannot be told any more
+        }
+        let partitions = partitions.iter();
+        topics.push(OffsetFetchResponseTopics {
+            name: if by_id { Str::default() } else { (&**name).into() },
+            topic_id: found.map_or(Uuid::ZERO, |it| it.id),
+            partitions: partitions.map(|(index, it)| partition(*index, Some(it))).collect(),
+            ..Default::default()
+        });
+    }
+    topics
+}
+
+fn partition(index: i32, committed: Option<&Committed>) -> OffsetFetchResponsePartitions {
+    OffsetFetchResponsePartitions {
+        partition_index: index,
+        committed_offset: committed.map_or(-1, |it| it.offset),
+        committed_leader_epoch: committed.map_or(-1, |it| it.leader_epoch),
+        metadata: Some(committed.map_or_else(Str::default, |it| (&*it.metadata).into())),
+        ..Default::default()
+    }
+}
+
+fn narrower(it: OffsetFetchResponseTopics) -> OffsetFetchResponseTopic {
+    let partition = |it: OffsetFetchResponsePartitions| OffsetFetchResponsePartition {
+        partition_index: it.partition_index,
+        committed_offset: it.committed_offset,
+        committed_leader_epoch: it.committed_leader_epoch,
+        metadata: it.metadata,
+        error_code: it.error_code,
+        ..Default::default()
+    };
+    OffsetFetchResponseTopic {
+        name: it.name,
+        partitions: it.partitions.into_iter().map(partition).collect(),
+        ..Default::default()
+    }
+}
