@@ -6,6 +6,7 @@
 mod configs;
 mod fetch;
 mod frames;
+mod groups;
 mod harness;
 mod metadata;
 mod offsets;
