@@ -21,6 +21,7 @@ mod config;
 mod ctx;
 mod fetch_budget;
 mod fetch_session;
+mod group;
 mod metric;
 mod producer_id;
 mod server;
@@ -28,3 +29,4 @@ mod topic;
 
 pub use broker::{Broker, StartError};
 pub use config::BrokerConfig;
+pub use group::GroupConfig;
