@@ -1,1 +1,22 @@
-//! placeholder
+//! What tests of several crates share.
+//!
+//! Owns: a real Apache Kafka for tests, the contract suites that run against any backend, a ledger
+//! of what was acknowledged, waiting for conditions, a cable that can be cut.
+//! Does not own: fixtures of one crate alone.
+//! Reading order: [`contract`] -> [`real_kafka`] -> [`ledger`] -> [`wait`] -> [`cable`].
+//!
+//! Never a dependency of what ships; tests only.
+#![allow(clippy::disallowed_methods)] // tests meet the real clock, real files and real sockets
+#![allow(clippy::expect_used, clippy::print_stderr)] // a broken fixture should stop the test, loudly
+
+pub mod cable;
+pub mod contract;
+pub mod ledger;
+pub mod port;
+pub mod real_kafka;
+pub mod wait;
+
+pub use cable::Cable;
+pub use contract::Backend;
+pub use ledger::Ledger;
+pub use real_kafka::RealKafka;

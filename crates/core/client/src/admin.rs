@@ -22,6 +22,8 @@ pub trait Topics: Debug + Send + Sync {
     fn configs<'a>(&'a self, of: ConfigOf<'a>) -> Answer<'a, BTreeMap<String, Config>>;
     /// Sets (`Some`) or takes back to the default (`None`) some configurations of a topic and
     /// leaves the others. Reads them first, so two callers at once may undo each other.
+    /// # Errors  [`crate::Kind::Invalid`] if the change does not show within a few seconds: the
+    /// library below hides the broker's reason.
     fn alter_configs<'a>(
         &'a self,
         topic: &'a str,
@@ -38,7 +40,8 @@ pub trait Topics: Debug + Send + Sync {
 
 pub trait Groups: Debug + Send + Sync {
     fn groups(&self) -> Answer<'_, Vec<Group>>;
-    /// A group with its members. One that does not exist is shown as [`Group::DEAD`], as Kafka does.
+    /// A group with its members.
+    /// # Errors  [`crate::Kind::UnknownGroup`]
     fn group<'a>(&'a self, group: &'a str) -> Answer<'a, Group>;
     /// # Errors  [`crate::Kind::GroupInUse`] while it has members.
     fn delete_group<'a>(&'a self, group: &'a str) -> Answer<'a, ()>;
@@ -149,11 +152,6 @@ pub struct Group {
     /// The assignor in use.
     pub protocol: String,
     pub members: Vec<Member>,
-}
-
-impl Group {
-    /// The state of a group that does not exist.
-    pub const DEAD: &'static str = "Dead";
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

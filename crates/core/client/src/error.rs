@@ -134,27 +134,27 @@ impl Kind {
     ];
 
     pub const fn code(self) -> Code {
-        Code::new(match self {
-            Self::Unreachable => 4001,
-            Self::Unauthenticated => 4002,
-            Self::Denied => 4003,
-            Self::UnknownTopic => 4004,
-            Self::TooLarge => 4005,
-            Self::AlreadyExists => 4006,
-            Self::Invalid => 4007,
-            Self::Settings => 4008,
-            Self::OffsetOutOfRange => 4009,
-            Self::Fenced => 4010,
-            Self::GroupChanged => 4011,
-            Self::GroupInUse => 4012,
-            Self::UnknownGroup => 4013,
-            Self::Storage => 4014,
-            Self::Corrupt => 4015,
-            Self::Closed => 4016,
-            Self::Undelivered => 4017,
-            Self::Unsupported => 4018,
-            Self::Other => 4099,
-        })
+        match self {
+            Self::Unreachable => Code::new(4001),
+            Self::Unauthenticated => Code::new(4002),
+            Self::Denied => Code::new(4003),
+            Self::UnknownTopic => Code::new(4004),
+            Self::TooLarge => Code::new(4005),
+            Self::AlreadyExists => Code::new(4006),
+            Self::Invalid => Code::new(4007),
+            Self::Settings => Code::new(4008),
+            Self::OffsetOutOfRange => Code::new(4009),
+            Self::Fenced => Code::new(4010),
+            Self::GroupChanged => Code::new(4011),
+            Self::GroupInUse => Code::new(4012),
+            Self::UnknownGroup => Code::new(4013),
+            Self::Storage => Code::new(4014),
+            Self::Corrupt => Code::new(4015),
+            Self::Closed => Code::new(4016),
+            Self::Undelivered => Code::new(4017),
+            Self::Unsupported => Code::new(4018),
+            Self::Other => Code::new(4099),
+        }
     }
 
     pub const fn class(self) -> Class {

@@ -3,8 +3,10 @@
 //! Owns: turning each question into librdkafka's calls. Does not own: what the answers mean.
 //!
 //! `rdkafka` serves an administrator's callbacks nowhere, so OAUTHBEARER cannot get its token
-//! there: with it, questions work and changes of topics are [`Kind::Unsupported`]. It also has no
-//! IncrementalAlterConfigs, so changes are merged with what is set and written as a whole.
+//! there: with it, questions work and changes of topics are [`Kind::Unsupported`]. It has no
+//! IncrementalAlterConfigs, so changes are merged with what is set and written as a whole. And it
+//! drops the error of a resource from answers about configurations, so that a refusal looks like
+//! success: nothing is believed here that does not show when it is read again.
 
 use super::config::Base;
 use super::context::Context;
@@ -24,7 +26,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use systole_world::{Clock, ClockExt as _};
 
+/// A change of configuration that was accepted is visible within this.
+const CHANGE_VISIBLE: Duration = Duration::from_secs(3);
+/// Between two looks for it.
+const CHANGE_PAUSE: Duration = Duration::from_millis(50);
 /// Log lines that may be served after one question.
 const LINES_MAX: usize = 1000;
 
@@ -35,6 +42,7 @@ pub(super) struct Administrator {
     /// A consumer without group: what asks and does not change anything goes through it.
     questions: Arc<BaseConsumer<Context>>,
     context: Arc<dyn Fn() -> Context + Send + Sync>,
+    clock: Arc<dyn Clock>,
 }
 
 impl fmt::Debug for Administrator {
@@ -48,6 +56,7 @@ impl fmt::Debug for Administrator {
 impl Administrator {
     pub(super) fn new(
         base: &Base,
+        clock: &Arc<dyn Clock>,
         context: impl Fn() -> Context + Send + Sync + 'static,
     ) -> Result<Self, Error> {
         let mut quiet = base.plain();
@@ -62,7 +71,7 @@ impl Administrator {
         let questions = BaseConsumer::from_config_and_context(&base.plain(), context())
             .map_err(|it| failure::of(&it))?;
         let (questions, context) = (Arc::new(questions), Arc::new(context));
-        Ok(Self { base: base.clone(), changes, questions, context })
+        Ok(Self { base: base.clone(), changes, questions, context, clock: clock.clone() })
     }
 
     fn changes(&self) -> Result<&AdminClient<Context>, Error> {
@@ -208,6 +217,12 @@ impl Topics for Administrator {
                 configs
                     .extend(resource.entries.into_iter().map(|it| (it.name.clone(), config(it))));
             }
+            if configs.is_empty() {
+                if let ConfigOf::Topic(name) = of {
+                    self.cluster(Some(name)).await?;
+                }
+                return Err(Error::new(Kind::Denied).about(about)); // it exists, and yet has none
+            }
             Ok(configs)
         })
     }
@@ -237,6 +252,13 @@ impl Topics for Administrator {
             for result in results.map_err(|it| failure::of(&it).about(topic))? {
                 result.map_err(|(_, code)| failure::of_code(code).about(topic))?;
             }
+            let deadline = self.clock.instant().plus(CHANGE_VISIBLE);
+            while !shows(&self.configs(ConfigOf::Topic(topic)).await?, changes) {
+                if self.clock.instant() >= deadline {
+                    return Err(Error::new(Kind::Invalid).about(topic).because("not applied"));
+                }
+                self.clock.sleep(CHANGE_PAUSE).await;
+            }
             Ok(())
         })
     }
@@ -257,6 +279,13 @@ impl Topics for Administrator {
         let of = of.to_vec();
         Box::pin(self.ask(move |it| list::resolve(it, &of)))
     }
+}
+
+fn shows(configs: &BTreeMap<String, Config>, changes: &[(&str, Option<&str>)]) -> bool {
+    changes.iter().all(|(name, value)| {
+        let set = configs.get(*name).filter(|it| it.source == ConfigSource::Topic);
+        set.and_then(|it| it.value.as_deref()) == *value
+    })
 }
 
 fn config(entry: rdkafka::admin::ConfigEntry) -> Config {

@@ -88,7 +88,7 @@ impl Client for Librdkafka {
         })
     }
     fn admin(&self) -> Result<Arc<dyn Admin>, Error> {
-        Ok(Arc::new(admin::Administrator::new(&self.base, self.contexts())?))
+        Ok(Arc::new(admin::Administrator::new(&self.base, &self.world.clock, self.contexts())?))
     }
 }
 
