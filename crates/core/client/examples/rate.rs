@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::disallowed_methods)] // a program for the terminal
 
 use std::time::Instant;
+use systole_client::admin::Topic;
 use systole_client::{Client, DirectOptions, Event, NewRecord, ProducerExt as _, ProducerOptions};
 use systole_client::{Error, Settings, Start};
 use systole_world::World;
@@ -56,7 +57,7 @@ async fn main() -> Result<(), Error> {
 
 async fn read(client: &dyn Client, topic: &str, bytes: usize) -> Result<(), Error> {
     let cluster = client.admin()?.cluster(Some(topic)).await?;
-    let all: Vec<_> = cluster.topics.iter().flat_map(|it| it.topic_partitions()).collect();
+    let all: Vec<_> = cluster.topics.iter().flat_map(Topic::topic_partitions).collect();
     let from = all.iter().map(|it| (it.clone(), Start::Beginning)).collect();
     let mut reader = client.read(from, &DirectOptions::default()).await?;
     let (start, mut count, mut ended) = (Instant::now(), 0, 0);
@@ -74,6 +75,6 @@ async fn read(client: &dyn Client, topic: &str, bytes: usize) -> Result<(), Erro
 #[expect(clippy::cast_precision_loss, reason = "for reading by people")]
 fn show(what: &str, records: usize, bytes: usize, start: Instant) {
     let per_second = records as f64 / start.elapsed().as_secs_f64();
-    let mib = per_second * bytes as f64 / (1 << 20) as f64;
+    let mib = per_second * bytes as f64 / f64::from(1 << 20);
     println!("{what}: {records} records of {bytes} bytes, {per_second:.0}/s, {mib:.0} MiB/s");
 }
