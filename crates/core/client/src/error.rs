@@ -70,6 +70,9 @@ impl Error {
     pub(crate) fn new(kind: Kind) -> Self {
         Self { kind, subject: None, detail: None }
     }
+    pub(crate) fn of_kind(self, kind: Kind) -> Self {
+        Self { kind, ..self }
+    }
     pub(crate) fn closed() -> Self {
         Self::new(Kind::Closed)
     }

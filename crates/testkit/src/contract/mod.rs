@@ -97,9 +97,11 @@ impl Backend {
     pub fn admin(&self) -> Arc<dyn Admin> {
         self.client.admin().expect("an administrator")
     }
+    /// Keeps its records for ever: some tests write times of 1970, and retention, which begins half
+    /// a minute after a broker's start, would delete them.
     pub async fn topic(&self, word: &str, partitions: i32) -> String {
         let name = self.name(word);
-        self.create(&NewTopic::new(&*name, partitions)).await;
+        self.create(&NewTopic::new(&*name, partitions).config("retention.ms", "-1")).await;
         name
     }
     pub async fn create(&self, topic: &NewTopic) {

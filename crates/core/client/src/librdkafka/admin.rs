@@ -32,8 +32,6 @@ use systole_world::{Clock, ClockExt as _};
 const CHANGE_VISIBLE: Duration = Duration::from_secs(3);
 /// Between two looks for it.
 const CHANGE_PAUSE: Duration = Duration::from_millis(50);
-/// Log lines that may be served after one question.
-const LINES_MAX: usize = 1000;
 
 pub(super) struct Administrator {
     base: Base,
@@ -86,11 +84,10 @@ impl Administrator {
     ) -> Result<T, Error> {
         let questions = self.questions.clone();
         blocking(move || {
-            // Serves the first token too, which a question would else wait for in vain.
-            serve(&questions);
+            list::serve(&questions);
             let answer = question(&questions);
-            serve(&questions);
-            answer
+            list::serve(&questions);
+            answer.map_err(|it| questions.context().explain(it))
         })
         .await
     }
@@ -106,18 +103,12 @@ impl Administrator {
         blocking(move || {
             let consumer = BaseConsumer::from_config_and_context(&config, context())
                 .map_err(|it| failure::of(&it))?;
-            serve(&consumer);
-            work(&consumer).map_err(|it| it.about(about))
+            list::serve(&consumer);
+            let done = work(&consumer);
+            list::serve(&consumer);
+            done.map_err(|it| consumer.context().explain(it).about(about))
         })
         .await
-    }
-}
-
-fn serve(consumer: &BaseConsumer<Context>) {
-    for _ in 0..LINES_MAX {
-        if consumer.poll(Duration::ZERO).is_none() {
-            return;
-        }
     }
 }
 

@@ -54,7 +54,11 @@ pub(super) fn read(
 ) -> Result<Consumer, Error> {
     let (reading, items) = Reading::new(context, options.fetch.prefetch_max, Duration::ZERO);
     let native = create(config, reading)?;
-    let starts = list::resolve(&native, from)?;
+    list::serve(&native);
+    let starts = list::resolve(&native, from).map_err(|error| {
+        list::serve(&native); // which may tell why
+        native.context().context.explain(error)
+    })?;
     native.assign(&list::of_offsets(&starts)?).map_err(|it| failure::of(&it))?;
     native.context().gather().positions.extend(starts);
     Consumer::start(native, items)

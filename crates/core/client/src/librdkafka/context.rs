@@ -4,6 +4,7 @@
 //! deliveries (`flow`) and rebalances (`consumer`).
 
 use super::{failure, token};
+use crate::Kind;
 use crate::settings::SecretRef;
 use rdkafka::ClientContext;
 use rdkafka::client::OAuthToken;
@@ -18,11 +19,15 @@ use systole_world::{Clock, Disk, Instant, World};
 /// Of one facility, so many lines are let through in one window.
 const LINES_MAX: u32 = 5;
 const WINDOW: Duration = Duration::from_secs(10);
+/// A broker that refuses us does so at each attempt to connect, at least once a second.
+const REFUSAL_RECENT: Duration = Duration::from_secs(10);
 /// librdkafka has about 50 facilities.
 const FACILITIES_MAX: usize = 100;
 
 pub(super) struct Context {
     gate: Gate,
+    /// When a broker last refused who we are, or we refused it.
+    refused: Mutex<Option<Instant>>,
     token: Option<SecretRef>,
     disk: Arc<dyn Disk>,
     clock: Arc<dyn Clock>,
@@ -31,7 +36,23 @@ pub(super) struct Context {
 impl Context {
     pub(super) fn new(world: &World, token: Option<SecretRef>) -> Self {
         let clock = world.clock.clone();
-        Self { gate: Gate::default(), token, disk: world.disk.clone(), clock }
+        Self {
+            gate: Gate::default(),
+            refused: Mutex::default(),
+            token,
+            disk: world.disk.clone(),
+            clock,
+        }
+    }
+
+    /// Who is refused cannot reach anything, and calls then only time out: says why.
+    pub(super) fn explain(&self, error: crate::Error) -> crate::Error {
+        let refused = *self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let recently = |at| self.clock.instant().since(at) < REFUSAL_RECENT;
+        if error.kind() == Kind::Unreachable && refused.is_some_and(recently) {
+            return error.of_kind(Kind::Unauthenticated);
+        }
+        error
     }
 
     fn line(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
@@ -61,6 +82,10 @@ impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
         if !matches!(error, KafkaError::Global(rdkafka::types::RDKafkaErrorCode::PartitionEOF)) {
             let error = failure::of(&error);
+            if error.kind() == Kind::Unauthenticated {
+                let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+                *refused = Some(self.clock.instant());
+            }
             self.line(RDKafkaLogLevel::Warning, "error", &format!("{error}: {reason}"));
         }
     }

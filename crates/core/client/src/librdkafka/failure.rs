@@ -20,6 +20,7 @@ pub(super) fn of(error: &KafkaError) -> Error {
         | KafkaError::Seek(why) => Error::new(Kind::Invalid).because(why.as_str()),
         KafkaError::Nul(_) => Error::new(Kind::Invalid).because("a name contains a zero byte"),
         KafkaError::Canceled => Error::closed(),
+        KafkaError::AdminOp(code) => of_code(*code),
         KafkaError::MessageConsumptionFatal(code) => {
             Error::new(Kind::Fenced).because(format!("{code:?}"))
         }

@@ -8,6 +8,7 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(super) fn of_partitions<'a>(
     partitions: impl IntoIterator<Item = &'a TopicPartition>,
@@ -57,6 +58,18 @@ pub(super) fn offsets(
         Ok((at, offset))
     };
     elements.iter().map(one).collect()
+}
+
+/// Of the lines that librdkafka has to say, so many are served at once. An empty poll costs nothing.
+const LINES_MAX: usize = 100;
+
+/// Serves what librdkafka has to say to a consumer that nobody reads from: log lines, and the
+/// question for a first token, without which every other question would wait in vain.
+pub(super) fn serve<C: ConsumerContext>(consumer: &BaseConsumer<C>) {
+    for _ in 0..LINES_MAX {
+        // Nothing is assigned, so what comes is no record; `None` may be a line that was served.
+        drop(consumer.poll(Duration::ZERO));
+    }
 }
 
 /// The offsets that these starts mean now, in their order. Blocks.

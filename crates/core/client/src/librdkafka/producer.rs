@@ -232,7 +232,9 @@ impl ProducerContext for Deliveries {
                 offset: Offset::new(message.offset()).unwrap_or_default(),
                 timestamp: message.timestamp().to_millis().map(Timestamp::from_millis),
             }),
-            Err((error, message)) => Err(failure::of(error).about(message.topic())),
+            Err((error, message)) => {
+                Err(self.context.explain(failure::of(error)).about(message.topic()))
+            }
         };
         self.flow.finish(*ticket, outcome);
     }
