@@ -13,4 +13,6 @@ mod offsets;
 mod one_node;
 mod produce;
 mod records;
+mod start;
+mod table;
 mod topics;
