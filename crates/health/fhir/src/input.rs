@@ -186,8 +186,8 @@ impl<R> std::fmt::Debug for Input<R> {
     }
 }
 
-/// Whether the object at the start of `bytes` is a Bundle, which its `resourceType` says wherever it
-/// stands among the members; `None` while that member has not come.
+/// Whether the object at the start of `bytes` is a Bundle, which its `resourceType` says, wherever
+/// that stands among the members; `None` while it has not come.
 pub(crate) fn is_bundle(bytes: &[u8]) -> Option<bool> {
     let mut rest = bytes;
     if next_token(&mut rest)? != b'{' {

@@ -384,8 +384,8 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// The path below the root, `.resource.name[0]`. A name that is not like FHIR's element names may be
-/// anybody's data and is not shown.
+/// The path below the root, `.resource.name[0]`. A name that is not like FHIR's element names may
+/// be anybody's data and is not shown.
 fn render(path: &[Step<'_>]) -> String {
     const STEPS_SHOWN_MAX: usize = 20;
     let mut shown = String::new();

@@ -15,8 +15,8 @@ use std::collections::HashMap;
 
 #[derive(Debug, Default)]
 pub(crate) struct Patients {
-    /// Full URL → `Patient/<id>`, or `None` for what is not a patient. Only those that do not say it
-    /// themselves.
+    /// Full URL → `Patient/<id>`, or `None` for what is not a patient. Only those that do not say
+    /// it themselves.
     by_full_url: HashMap<String, Option<String>>,
     /// `Patient?identifier=…` → `Patient/<id>`.
     by_identifier: HashMap<String, String>,

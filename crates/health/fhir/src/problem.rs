@@ -81,24 +81,24 @@ pub enum Reason {
 
 impl Reason {
     pub const fn code(&self) -> Code {
-        Code::new(match self {
-            Self::Read(_) => 5001,
-            Self::Syntax(_) => 5002,
-            Self::NotUtf8 => 5003,
-            Self::DuplicateMember => 5004,
-            Self::TooDeep { .. } => 5005,
-            Self::TooLarge { .. } => 5006,
-            Self::Truncated => 5007,
-            Self::WrongKind { .. } => 5008,
-            Self::MissingResourceType => 5009,
-            Self::UnknownResourceType => 5010,
-            Self::NewerResourceType { .. } => 5011,
-            Self::NoResource => 5012,
-            Self::UnsupportedRequest(_) => 5013,
-            Self::UnresolvedPatient => 5014,
-            Self::TooMuchHeld { .. } => 5015,
-            Self::TooManyFullUrls { .. } => 5016,
-        })
+        match self {
+            Self::Read(_) => Code::new(5001),
+            Self::Syntax(_) => Code::new(5002),
+            Self::NotUtf8 => Code::new(5003),
+            Self::DuplicateMember => Code::new(5004),
+            Self::TooDeep { .. } => Code::new(5005),
+            Self::TooLarge { .. } => Code::new(5006),
+            Self::Truncated => Code::new(5007),
+            Self::WrongKind { .. } => Code::new(5008),
+            Self::MissingResourceType => Code::new(5009),
+            Self::UnknownResourceType => Code::new(5010),
+            Self::NewerResourceType { .. } => Code::new(5011),
+            Self::NoResource => Code::new(5012),
+            Self::UnsupportedRequest(_) => Code::new(5013),
+            Self::UnresolvedPatient => Code::new(5014),
+            Self::TooMuchHeld { .. } => Code::new(5015),
+            Self::TooManyFullUrls { .. } => Code::new(5016),
+        }
     }
 
     pub const fn remedy(&self) -> Remedy {

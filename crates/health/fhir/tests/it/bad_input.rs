@@ -309,7 +309,8 @@ fn limits_refuse_the_entry_and_not_the_bundle() {
     let limits = Limits { held_bytes_max: ByteSize::new(700), ..Limits::default() };
     let waits = r#"{"resource":{"resourceType":"Flag","subject":{"reference":"urn:uuid:11"}}}"#;
     let two = format!(
-        "{waits},{waits},{{\"fullUrl\":\"urn:uuid:11\",\"resource\":{{\"resourceType\":\"Patient\"}}}}"
+        "{waits},{waits},\
+         {{\"fullUrl\":\"urn:uuid:11\",\"resource\":{{\"resourceType\":\"Patient\"}}}}"
     );
     expect![[r#"
         recorded Location/before {"resourceType":"Location","id":"before"}
@@ -375,7 +376,8 @@ fn no_problem_shows_what_the_input_held() {
         between(&format!("{{\"resource\":{{\"{secret}\":nope}}}}")),
         between(&format!("{{\"resource\":{{\"resourceType\":\"Patient\",\"id\":\"{secret}\"}}}}")),
         between(&format!(
-            "{{\"resource\":{{\"resourceType\":\"Flag\",\"subject\":{{\"reference\":\"urn:x:{secret}\"}}}}}}"
+            "{{\"resource\":{{\"resourceType\":\"Flag\",\
+             \"subject\":{{\"reference\":\"urn:x:{secret}\"}}}}}}"
         )),
         between(&format!("{{\"request\":{{\"method\":\"{secret}\"}}}}")),
         format!("{{\"resourceType\":\"Bundle\",\"{secret}\":nope}}"),

@@ -182,7 +182,8 @@ fn bundles_resources_and_lines_are_told_apart() {
         "#]],
     );
     check(
-        "{\n\"resourceType\":\"Location\",\"id\":\"a\"}\n{\n\"resourceType\":\"Location\",\n\"id\":\"b\"}",
+        "{\n\"resourceType\":\"Location\",\"id\":\"a\"}\n\
+         {\n\"resourceType\":\"Location\",\n\"id\":\"b\"}",
         expect![[r#"
             recorded Location/a {
             "resourceType":"Location","id":"a"}
@@ -202,7 +203,8 @@ fn bundles_resources_and_lines_are_told_apart() {
 
 #[test]
 fn a_value_is_the_resource_byte_for_byte() {
-    let resource = "{ \"resourceType\" : \"Observation\",\r\n \"valueDecimal\":0.10e-01, \"x\":\"\\u00e9\u{e9}\\/\" }";
+    let resource = "{ \"resourceType\" : \"Observation\",\r\n \
+                    \"valueDecimal\":0.10e-01, \"x\":\"\\u00e9\u{e9}\\/\" }";
     let input = format!("{{\"resourceType\":\"Bundle\",\"entry\":[{{\"resource\":{resource}}}]}}");
     for (input, format) in [(input.as_str(), Format::Auto), (resource, Format::Json)] {
         let (items, _) = read_all(input.as_bytes(), Options { format, ..options() });

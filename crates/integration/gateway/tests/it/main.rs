@@ -1,0 +1,76 @@
+//! The gateway over HTTP, in front of a Kafka cluster or of none.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a test may stop at once and say why
+#![allow(clippy::format_push_string, clippy::needless_raw_string_hashes)] // shown text
+#![allow(clippy::disallowed_methods)] // the clients here are the world outside
+
+mod door;
+mod follow;
+mod http;
+mod publish;
+mod refuse;
+
+use std::sync::Arc;
+use systole_client::admin::NewTopic;
+use systole_client::{Client, Settings};
+use systole_gateway::{Gateway, GatewayConfig, Parts};
+use systole_telemetry::{Health, Metrics};
+use systole_world::World;
+
+/// An address where nobody listens: the client makes no connection until it is used.
+const NOBODY: &str = "127.0.0.1:1";
+
+pub(crate) fn config() -> GatewayConfig {
+    GatewayConfig { listen: "127.0.0.1:0".parse().unwrap(), ..GatewayConfig::default() }
+}
+
+pub(crate) struct Node {
+    pub(crate) gateway: Gateway,
+    pub(crate) client: Arc<dyn Client>,
+    pub(crate) metrics: Metrics,
+}
+
+pub(crate) async fn start(bootstrap: &str, config: GatewayConfig) -> Node {
+    let world = World::os();
+    let settings = Settings { bootstrap: bootstrap.to_owned(), ..Settings::default() };
+    let client = systole_client::connect(&settings, &world).unwrap();
+    let metrics = Metrics::default();
+    let parts = Parts {
+        client: client.clone(),
+        world,
+        metrics: metrics.clone(),
+        health: Health::default(),
+    };
+    Node { gateway: Gateway::start(&config, parts).await.unwrap(), client, metrics }
+}
+
+/// A gateway that has no cluster: for what is decided before one is asked.
+pub(crate) async fn alone(config: GatewayConfig) -> Node {
+    start(NOBODY, config).await
+}
+
+/// Every Kafka that the tests are to be run against, `host:port host:port …` in
+/// `SYSTOLE_TEST_KAFKA`.
+pub(crate) fn clusters() -> Vec<String> {
+    let named = std::env::var("SYSTOLE_TEST_KAFKA").unwrap_or_default();
+    let found: Vec<_> = named.split_whitespace().map(str::to_owned).collect();
+    if found.is_empty() {
+        println!("skipped: SYSTOLE_TEST_KAFKA names no cluster");
+    }
+    found
+}
+
+impl Node {
+    /// A new topic of a name that nobody else has.
+    pub(crate) async fn topic(&self, partitions: i32) -> String {
+        let random = World::os().random.next_u64();
+        let name = format!("gateway-test.{random:016x}");
+        self.create(&name, partitions).await;
+        name
+    }
+    /// With records kept for ever: some tests write old ones.
+    pub(crate) async fn create(&self, name: &str, partitions: i32) {
+        let admin = self.client.admin().unwrap();
+        let topic = NewTopic::new(name, partitions).config("retention.ms", "-1");
+        admin.create_topic(&topic).await.unwrap();
+    }
+}
