@@ -216,7 +216,7 @@ mod tests {
                 Ok(_) => "good".to_owned(),
                 Err((name, reason)) => format!("{} {reason}", name.unwrap_or_default()),
             };
-            shown.push_str(&format!("{case:?}: {said}\n"));
+            shown.extend([&format!("{case:?}"), ": ", &said, "\n"]);
         }
         expect![[r#"
             []: good
@@ -242,6 +242,7 @@ mod tests {
             [("data", "x")]:  an attribute name is made of lower-case letters and digits
             [("ext", "a\tb")]: ext holds a control character
             [("ext", "1"), ("ext", "2")]: ext is given twice
-        "#]].assert_eq(&shown);
+        "#]]
+        .assert_eq(&shown);
     }
 }

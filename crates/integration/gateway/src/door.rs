@@ -7,12 +7,12 @@
 
 use crate::config::GatewayConfig;
 use crate::error::{Error, StartError, from_client};
+use crate::meters::Meters;
 use crate::{probes, publish, subscribe};
-use axum::Router;
 use axum::extract::{Request, State};
-use axum::middleware::{self, Next};
+use axum::middleware::Next;
 use axum::response::Response;
-use axum::routing::get;
+use axum::{Router, middleware, routing};
 use http::header;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -25,9 +25,7 @@ use std::time::Duration;
 use systole_client::{Admin, Client, Producer, ProducerOptions};
 use systole_guard::door::{self, Authentication};
 use systole_kit::ByteSize;
-use systole_telemetry::health::Check;
-use systole_telemetry::metrics::{Counter, EncodeLabelSet, Family, Gauge, Histogram, Metrics};
-use systole_telemetry::{Health, metrics};
+use systole_telemetry::{Health, Metrics, health::Check};
 use systole_world::{Clock, ClockExt as _, World, net};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
@@ -60,8 +58,8 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Listens; the cluster is not waited for.
-    pub async fn start(config: &GatewayConfig, parts: Parts) -> Result<Self, StartError> {
+    /// Listens; the cluster is not waited for. To be called in a tokio runtime.
+    pub fn start(config: &GatewayConfig, parts: Parts) -> Result<Self, StartError> {
         door::may_listen("http", config.listen, Authentication::None)?;
         let (stop, stopping) = watch::channel(false);
         let check = parts.health.check("gateway");
@@ -170,47 +168,12 @@ impl std::fmt::Debug for Shared {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByStatus {
-    status: u16,
-}
-
-/// What the gateway measures.
-pub(crate) struct Meters {
-    requests: Family<ByStatus, Counter>,
-    connections: Gauge,
-    pub(crate) published: Counter,
-    pub(crate) publish: Histogram,
-    pub(crate) streams: Gauge,
-    pub(crate) sent: Counter,
-}
-
-impl Meters {
-    fn new(all: &Metrics) -> Self {
-        let it = all.section("gateway");
-        let seconds = metrics::Unit::Seconds;
-        Self {
-            requests: it.add("requests", "Requests answered, by status", Family::default()),
-            connections: it.add("connections", "Open connections", Gauge::default()),
-            published: it.add("published", "Events written", Counter::default()),
-            publish: it.add_in(
-                seconds,
-                "publish",
-                "From a whole request until all its records are durable",
-                metrics::latency_histogram(),
-            ),
-            streams: it.add("streams", "Followers being served", Gauge::default()),
-            sent: it.add("sent", "Events sent to followers", Counter::default()),
-        }
-    }
-}
-
 fn routes(shared: Arc<Shared>) -> Router {
     Router::new()
-        .route("/v1/topics/{topic}/events", get(subscribe::events).post(publish::events))
-        .route("/health/live", get(probes::live))
-        .route("/health/ready", get(probes::ready))
-        .route("/metrics", get(probes::metrics))
+        .route("/v1/topics/{topic}/events", routing::get(subscribe::events).post(publish::events))
+        .route("/health/live", routing::get(probes::live))
+        .route("/health/ready", routing::get(probes::ready))
+        .route("/metrics", routing::get(probes::metrics))
         .fallback(async || Error::NoRoute)
         .method_not_allowed_fallback(async || Error::Method)
         .layer(middleware::from_fn_with_state(shared.clone(), guard))
@@ -231,7 +194,7 @@ async fn guard(
         _ => Err(Error::ForeignHost),
     };
     let status = result.as_ref().map_or_else(Error::status, Response::status).as_u16();
-    shared.meters.requests.get_or_create(&ByStatus { status }).inc();
+    shared.meters.answered(status);
     result
 }
 

@@ -61,25 +61,25 @@ pub(crate) enum Error {
 
 impl Error {
     pub(crate) fn code(&self) -> Code {
-        Code::new(match self {
-            Self::TopicName => 6001,
-            Self::UnknownTopic => 6002,
-            Self::PlatformTopic => 6003,
-            Self::BodyTooLarge { .. } => 6004,
-            Self::TooManyEvents { .. } => 6005,
-            Self::BodyTimeout { .. } | Self::BodyCut => 6006,
-            Self::InvalidEvents(_) => 6007,
-            Self::NotJson(_) => 6008,
-            Self::NoEvent => 6009,
-            Self::Cursor(_) => 6010,
-            Self::Query(_) => 6011,
-            Self::TooManyStreams { .. } => 6012,
-            Self::Stopping => 6013,
-            Self::ForeignHost => 6014,
-            Self::NoRoute | Self::Method => 6015,
-            Self::PublishTimeout { .. } => 6016,
-            Self::Client(error) => return error.code(),
-        })
+        match self {
+            Self::TopicName => Code::new(6001),
+            Self::UnknownTopic => Code::new(6002),
+            Self::PlatformTopic => Code::new(6003),
+            Self::BodyTooLarge { .. } => Code::new(6004),
+            Self::TooManyEvents { .. } => Code::new(6005),
+            Self::BodyTimeout { .. } | Self::BodyCut => Code::new(6006),
+            Self::InvalidEvents(_) => Code::new(6007),
+            Self::NotJson(_) => Code::new(6008),
+            Self::NoEvent => Code::new(6009),
+            Self::Cursor(_) => Code::new(6010),
+            Self::Query(_) => Code::new(6011),
+            Self::TooManyStreams { .. } => Code::new(6012),
+            Self::Stopping => Code::new(6013),
+            Self::ForeignHost => Code::new(6014),
+            Self::NoRoute | Self::Method => Code::new(6015),
+            Self::PublishTimeout { .. } => Code::new(6016),
+            Self::Client(error) => error.code(),
+        }
     }
 
     pub(crate) fn status(&self) -> StatusCode {

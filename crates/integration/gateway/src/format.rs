@@ -230,10 +230,10 @@ pub(crate) fn write_structured(event: &CloudEvent) -> String {
     let quote = |it: &str| serde_json::Value::from(it).to_string();
     let mut json = String::from("{");
     for (name, value) in event.attributes() {
-        json.push_str(&format!("{}:{},", quote(name), quote(value)));
+        json.extend([&quote(name), ":", &quote(value), ","]);
     }
     if let Some(it) = &event.content_type {
-        json.push_str(&format!("\"datacontenttype\":{},", quote(it)));
+        json.extend(["\"datacontenttype\":", &quote(it), ","]);
     }
     if let Some(data) = &event.data {
         let content_type = event.content_type.as_deref();
@@ -247,8 +247,8 @@ pub(crate) fn write_structured(event: &CloudEvent) -> String {
             _ => None,
         };
         match inline {
-            Some(inline) => json.push_str(&format!("\"data\":{inline},")),
-            None => json.push_str(&format!("\"data_base64\":\"{}\",", STANDARD.encode(data))),
+            Some(inline) => json.extend(["\"data\":", &inline, ","]),
+            None => json.extend(["\"data_base64\":\"", &STANDARD.encode(data), "\","]),
         }
     }
     json.pop();

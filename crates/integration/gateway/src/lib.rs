@@ -18,6 +18,7 @@ mod door;
 pub mod error;
 mod filter;
 mod format;
+mod meters;
 mod position;
 mod probes;
 mod publish;

@@ -13,8 +13,8 @@ use systole_client::{Admin, Client, DirectOptions, Event, Offset, Start, TopicPa
 use systole_kit::{ByteSize, Timestamp};
 use systole_world::{Clock, ClockExt as _};
 
-/// How long the records before a cursor may take to be looked at. If it is not enough, the cursor is
-/// believed.
+/// How long the records before a cursor may take to be looked at. If it is not enough, the cursor
+/// is believed.
 const LOOK_BACK_MAX: Duration = Duration::from_secs(5);
 /// What is read ahead for it, in all partitions together.
 const LOOK_BACK_BUFFER: ByteSize = ByteSize::kib(256);

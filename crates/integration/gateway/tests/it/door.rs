@@ -20,7 +20,7 @@ fn parts() -> Parts {
 #[tokio::test]
 async fn a_door_to_the_network_stays_shut() {
     let config = GatewayConfig { listen: "0.0.0.0:0".parse().unwrap(), ..config() };
-    let error = Gateway::start(&config, parts()).await.unwrap_err();
+    let error = Gateway::start(&config, parts()).unwrap_err();
     assert_eq!(error.code().to_string(), "SYS-1101");
 }
 
@@ -28,7 +28,7 @@ async fn a_door_to_the_network_stays_shut() {
 async fn a_port_in_use_is_named() {
     let node = alone(config()).await;
     let config = GatewayConfig { listen: node.gateway.local_addr(), ..config() };
-    let error = Gateway::start(&config, parts()).await.unwrap_err();
+    let error = Gateway::start(&config, parts()).unwrap_err();
     assert!(matches!(error, StartError::Listen { address, .. } if address == config.listen));
     assert_eq!(error.code().to_string(), "SYS-6017");
     node.gateway.stop().await;
@@ -87,7 +87,7 @@ async fn a_huge_head_is_refused() {
     let node = alone(config()).await;
     let at = node.gateway.local_addr();
     let long = "x".repeat(200_000);
-    let answer = ask(at, request(at, "GET", "/health/live", &[("x-long", &long)], "")).await;
+    let answer = ask(at, request(at, ("GET", "/health/live"), &[("x-long", &long)], "")).await;
     assert_eq!(answer.status, 431);
     node.gateway.stop().await;
 }

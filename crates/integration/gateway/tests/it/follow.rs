@@ -1,7 +1,7 @@
 //! Following: where a stream begins, what it shows, how it goes on.
 
 use crate::http::{DEADLINE, Follower, ask, get};
-use crate::{Node, clusters, config, start};
+use crate::{Node, clusters, config, eventually, start};
 use std::time::Duration;
 use systole_client::admin::NewTopic;
 use systole_client::{NewRecord, Offset, ProducerOptions, TopicPartition};
@@ -136,7 +136,10 @@ async fn gaps_are_said_first() {
         let mut follower = Follower::open(at, &topic, "", &beginning).await;
         assert_eq!(
             follower.next().await.unwrap().data,
-            r#"{"outcome":"gap","partitions":3,"gaps":[{"partition":1,"reason":"deleted","offsets_missed":4}]}"#
+            concat!(
+                r#"{"outcome":"gap","partitions":3,"gaps":[{"partition":1,"#,
+                r#""reason":"deleted","offsets_missed":4}]}"#
+            )
         );
         assert_eq!(ids(&mut follower, 26).await.0.len(), 26);
         drop(follower);
@@ -213,14 +216,13 @@ async fn a_follower_that_does_not_read_is_waited_for_and_misses_nothing() {
             line.unwrap().rsplit(' ').next().unwrap().parse::<usize>().unwrap()
         };
         // Sockets and buffers fill up, then nothing more is taken from the log.
-        let mut before = 0;
-        let mut same = 0;
-        while same < 20 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            let now = sent();
-            same = if now == before { same + 1 } else { 0 };
-            before = now;
-        }
+        let (mut before, mut same) = (0, 0);
+        eventually("the follower is waited for", || {
+            same = if sent() == before { same + 1 } else { 0 };
+            before = sent();
+            same == 50
+        })
+        .await;
         assert!(before < EVENTS * 2 / 3, "{before} of 30 MB were taken without a reader");
         let read = ids(&mut follower, EVENTS);
         let (mut seen, _) = tokio::time::timeout(DEADLINE * 2, read).await.unwrap();
@@ -241,12 +243,8 @@ async fn followers_beyond_the_limit_are_refused_until_one_leaves() {
         let answer = ask(at, get(at, &path)).await;
         assert!(answer.status == 503 && answer.body.contains("SYS-6012"), "{}", answer.body);
         drop(follower);
-        let free = async {
-            while !node.metrics.text().contains("systole_gateway_streams 0\n") {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(DEADLINE, free).await.expect("the place is free again");
+        let free = || node.metrics.text().contains("systole_gateway_streams 0\n");
+        eventually("the place is free again", free).await;
         let mut again = Follower::open(at, &topic, "", "").await;
         assert_eq!(again.next().await.unwrap().event, "position");
         drop(again);

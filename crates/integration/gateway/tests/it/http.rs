@@ -36,13 +36,12 @@ pub(crate) async fn ask(at: SocketAddr, request: Request<Full<Bytes>>) -> Answer
 }
 
 pub(crate) fn get(at: SocketAddr, path: &str) -> Request<Full<Bytes>> {
-    request(at, "GET", path, &[], "")
+    request(at, ("GET", path), &[], "")
 }
 
 pub(crate) fn request(
     at: SocketAddr,
-    method: &str,
-    path: &str,
+    (method, path): (&str, &str),
     headers: &[(&str, &str)],
     body: impl Into<Bytes>,
 ) -> Request<Full<Bytes>> {
@@ -80,7 +79,7 @@ impl Follower {
     pub(crate) async fn open(at: SocketAddr, topic: &str, query: &str, last_id: &str) -> Self {
         let path = format!("/v1/topics/{topic}/events{query}");
         let headers: &[_] = if last_id.is_empty() { &[] } else { &[("last-event-id", last_id)] };
-        let response = send(at, request(at, "GET", &path, headers, "")).await;
+        let response = send(at, request(at, ("GET", &path), headers, "")).await;
         let status = response.status();
         let mut it = Self { body: response.into_body(), read: String::new() };
         if status != 200 {

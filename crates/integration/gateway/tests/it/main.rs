@@ -1,5 +1,6 @@
 //! The gateway over HTTP, in front of a Kafka cluster or of none.
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // a test may stop at once and say why
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test may stop at once
+#![allow(clippy::print_stdout)] // and says why it is skipped
 #![allow(clippy::format_push_string, clippy::needless_raw_string_hashes)] // shown text
 #![allow(clippy::disallowed_methods)] // the clients here are the world outside
 
@@ -10,6 +11,7 @@ mod publish;
 mod refuse;
 
 use std::sync::Arc;
+use std::time::Duration;
 use systole_client::admin::NewTopic;
 use systole_client::{Client, Settings};
 use systole_gateway::{Gateway, GatewayConfig, Parts};
@@ -40,7 +42,7 @@ pub(crate) async fn start(bootstrap: &str, config: GatewayConfig) -> Node {
         metrics: metrics.clone(),
         health: Health::default(),
     };
-    Node { gateway: Gateway::start(&config, parts).await.unwrap(), client, metrics }
+    Node { gateway: Gateway::start(&config, parts).unwrap(), client, metrics }
 }
 
 /// A gateway that has no cluster: for what is decided before one is asked.
@@ -57,6 +59,16 @@ pub(crate) fn clusters() -> Vec<String> {
         println!("skipped: SYSTOLE_TEST_KAFKA names no cluster");
     }
     found
+}
+
+/// Looks again and again until it holds.
+pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let look = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(http::DEADLINE, look).await.expect(what);
 }
 
 impl Node {

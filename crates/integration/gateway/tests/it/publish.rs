@@ -8,7 +8,7 @@ use systole_client::{Event, Start, TopicPartition};
 async fn post(node: &Node, topic: &str, headers: &[(&str, &str)], body: &str) -> (u16, Value) {
     let at = node.gateway.local_addr();
     let path = format!("/v1/topics/{topic}/events");
-    let answer = ask(at, request(at, "POST", &path, headers, body.to_owned())).await;
+    let answer = ask(at, request(at, ("POST", &path), headers, body.to_owned())).await;
     (answer.status, serde_json::from_str(&answer.body).unwrap())
 }
 

@@ -8,6 +8,22 @@ use systole_gateway::GatewayConfig;
 const JSON: (&str, &str) = ("content-type", "application/cloudevents+json");
 const BATCH: (&str, &str) = ("content-type", "application/cloudevents-batch+json");
 
+/// Each in structured form.
+const BAD_BODIES: &[&str] = &[
+    "",
+    "{",
+    "[]",
+    r#"{"specversion":"1.0","id":"1","source":"/s"}"#,
+    r#"{"specversion":"1.0","id":1.5,"source":"/s","type":"t"}"#,
+    r#"{"specversion":"1.0","id":"1","id":"1","source":"/s","type":"t"}"#,
+    r#"{"specversion":"1.0","id":"1","source":"/s","type":"t","e":{}}"#,
+    r#"{"specversion":"1.0","id":"1","source":"/s","type":"t","data":1,"data_base64":""}"#,
+    r#"{"specversion":"1.0","id":"1","source":"/s","type":"t","data_base64":"?"}"#,
+];
+
+/// Path, headers, body.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+
 #[tokio::test]
 async fn every_bad_publish_gets_a_problem_document() {
     let config = GatewayConfig { body_bytes_max: 600, batch_events_max: 2, ..config() };
@@ -20,28 +36,11 @@ async fn every_bad_publish_gets_a_problem_document() {
     let two_bad = "[{},7]".to_owned();
     let binary = [("ce-specversion", "1.0"), ("ce-id", "1"), ("ce-source", "/s")];
     let with = |more: (&'static str, &'static str)| [binary[0], binary[1], binary[2], more];
-    let cases: Vec<(&str, &[(&str, &str)], &str)> = vec![
+    let cases: Vec<Case<'_>> = vec![
         ("/v1/topics/a%2Fb/events", &[JSON], good),
         ("/v1/topics/_schemas/events", &[JSON], good),
         (path, &[], good),
         (path, &[("content-type", "application/json")], good),
-        (path, &[JSON], ""),
-        (path, &[JSON], "{"),
-        (path, &[JSON], "[]"),
-        (path, &[JSON], r#"{"specversion":"1.0","id":"1","source":"/s"}"#),
-        (path, &[JSON], r#"{"specversion":"1.0","id":1.5,"source":"/s","type":"t"}"#),
-        (path, &[JSON], r#"{"specversion":"1.0","id":"1","id":"1","source":"/s","type":"t"}"#),
-        (path, &[JSON], r#"{"specversion":"1.0","id":"1","source":"/s","type":"t","e":{}}"#),
-        (
-            path,
-            &[JSON],
-            r#"{"specversion":"1.0","id":"1","source":"/s","type":"t","data":1,"data_base64":""}"#,
-        ),
-        (
-            path,
-            &[JSON],
-            r#"{"specversion":"1.0","id":"1","source":"/s","type":"t","data_base64":"?"}"#,
-        ),
         (path, &[BATCH], good),
         (path, &[BATCH], &two_bad),
         (path, &[BATCH], &three),
@@ -52,20 +51,17 @@ async fn every_bad_publish_gets_a_problem_document() {
         ("/health/live", &[], ""),
         (path, &[("host", "evil.example"), JSON], good),
     ];
+    let bodies = BAD_BODIES.iter().map(|body| (path, &[JSON][..], *body));
     let mut shown = String::new();
-    for (path, headers, body) in cases {
-        let answer = ask(at, request(at, "POST", path, headers, body.to_owned())).await;
+    for (path, headers, body) in bodies.chain(cases) {
+        let answer = ask(at, request(at, ("POST", path), headers, body.to_owned())).await;
         assert_eq!(answer.content_type, "application/problem+json", "{}", answer.body);
         shown.push_str(&format!("{} {}\n", answer.status, answer.body));
     }
     let time = with(("ce-time", "yesterday"));
-    let answer = ask(at, request(at, "POST", path, &time, "")).await;
+    let answer = ask(at, request(at, ("POST", path), &time, "")).await;
     shown.push_str(&format!("{} {}\n", answer.status, answer.body));
     expect![[r#"
-        400 {"type":"urn:systole:error:SYS-6001","title":"Not a topic name","status":400,"detail":"a topic name is 1 to 249 letters, digits, dots, hyphens and underscores","code":"SYS-6001","remedy":"fix-request"}
-        403 {"type":"urn:systole:error:SYS-6003","title":"Platform topic","status":403,"detail":"topics whose name begins with an underscore belong to the platform","code":"SYS-6003","remedy":"fix-request"}
-        415 {"type":"urn:systole:error:SYS-6009","title":"No CloudEvent","status":415,"detail":"send application/cloudevents+json, application/cloudevents-batch+json, or any type with ce-* headers","code":"SYS-6009","remedy":"fix-request"}
-        415 {"type":"urn:systole:error:SYS-6009","title":"No CloudEvent","status":415,"detail":"send application/cloudevents+json, application/cloudevents-batch+json, or any type with ce-* headers","code":"SYS-6009","remedy":"fix-request"}
         400 {"type":"urn:systole:error:SYS-6007","title":"Not CloudEvents 1.0","status":400,"detail":"1 of the events sent cannot be accepted; none was written","code":"SYS-6007","remedy":"fix-request","events":[{"event":0,"reason":"is not a JSON object"}]}
         400 {"type":"urn:systole:error:SYS-6007","title":"Not CloudEvents 1.0","status":400,"detail":"1 of the events sent cannot be accepted; none was written","code":"SYS-6007","remedy":"fix-request","events":[{"event":0,"reason":"is not a JSON object"}]}
         400 {"type":"urn:systole:error:SYS-6007","title":"Not CloudEvents 1.0","status":400,"detail":"1 of the events sent cannot be accepted; none was written","code":"SYS-6007","remedy":"fix-request","events":[{"event":0,"reason":"is not a JSON object"}]}
@@ -75,8 +71,12 @@ async fn every_bad_publish_gets_a_problem_document() {
         400 {"type":"urn:systole:error:SYS-6007","title":"Not CloudEvents 1.0","status":400,"detail":"1 of the events sent cannot be accepted; none was written","code":"SYS-6007","remedy":"fix-request","events":[{"event":0,"attribute":"e","reason":"must be a string, a boolean or a 32-bit integer"}]}
         400 {"type":"urn:systole:error:SYS-6007","title":"Not CloudEvents 1.0","status":400,"detail":"1 of the events sent cannot be accepted; none was written","code":"SYS-6007","remedy":"fix-request","events":[{"event":0,"reason":"has both data and data_base64"}]}
         400 {"type":"urn:systole:error:SYS-6007","title":"Not CloudEvents 1.0","status":400,"detail":"1 of the events sent cannot be accepted; none was written","code":"SYS-6007","remedy":"fix-request","events":[{"event":0,"attribute":"data_base64","reason":"is not base64"}]}
+        400 {"type":"urn:systole:error:SYS-6001","title":"Not a topic name","status":400,"detail":"a topic name is 1 to 249 letters, digits, dots, hyphens and underscores","code":"SYS-6001","remedy":"fix-request"}
+        403 {"type":"urn:systole:error:SYS-6003","title":"Platform topic","status":403,"detail":"topics whose name begins with an underscore belong to the platform","code":"SYS-6003","remedy":"fix-request"}
+        415 {"type":"urn:systole:error:SYS-6009","title":"No CloudEvent","status":415,"detail":"send application/cloudevents+json, application/cloudevents-batch+json, or any type with ce-* headers","code":"SYS-6009","remedy":"fix-request"}
+        415 {"type":"urn:systole:error:SYS-6009","title":"No CloudEvent","status":415,"detail":"send application/cloudevents+json, application/cloudevents-batch+json, or any type with ce-* headers","code":"SYS-6009","remedy":"fix-request"}
         400 {"type":"urn:systole:error:SYS-6008","title":"Not JSON","status":400,"detail":"the body is not the JSON that its content type says: expected an array","code":"SYS-6008","remedy":"fix-request"}
-        413 {"type":"urn:systole:error:SYS-6005","title":"Too many events","status":413,"detail":"the batch holds more than 2 events","code":"SYS-6005","remedy":"fix-request"}
+        400 {"type":"urn:systole:error:SYS-6007","title":"Not CloudEvents 1.0","status":400,"detail":"2 of the events sent cannot be accepted; none was written","code":"SYS-6007","remedy":"fix-request","events":[{"event":0,"attribute":"specversion","reason":"is required"},{"event":1,"reason":"is not a JSON object"}]}
         413 {"type":"urn:systole:error:SYS-6005","title":"Too many events","status":413,"detail":"the batch holds more than 2 events","code":"SYS-6005","remedy":"fix-request"}
         413 {"type":"urn:systole:error:SYS-6004","title":"Body too large","status":413,"detail":"the body is larger than 600 bytes","code":"SYS-6004","remedy":"fix-request"}
         400 {"type":"urn:systole:error:SYS-6007","title":"Not CloudEvents 1.0","status":400,"detail":"1 of the events sent cannot be accepted; none was written","code":"SYS-6007","remedy":"fix-request","events":[{"event":0,"attribute":"type","reason":"is required"}]}
@@ -131,7 +131,7 @@ async fn no_answer_repeats_what_was_sent() {
         format!("{{\"a\":{secret}"),
     ];
     for event in events {
-        let answer = ask(at, request(at, "POST", "/v1/topics/t/events", &[JSON], event)).await;
+        let answer = ask(at, request(at, ("POST", "/v1/topics/t/events"), &[JSON], event)).await;
         assert_eq!(answer.status, 400);
         assert!(!answer.body.contains("Jane"), "{}", answer.body);
     }
