@@ -4,6 +4,9 @@
 //! way to break a rule (KIP-467: which records, and why). Does not own: the rules of the format
 //! (`wire::record::check_produced`), sequence numbers (the log).
 //!
+//! Ours, beside the codes in `refuse`: Kafka recompresses at the topic's level, this node at the
+//! codec's default; Kafka names every bad record, this node [`RECORD_ERRORS_MAX`] of them.
+//!
 //! An uncompressed batch that keeps its codec and timestamps passes without being copied.
 
 use crate::code::ErrorCode;

@@ -16,12 +16,13 @@ use std::future::Future;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
-use systole_log::{Bounds, LEADER_EPOCH, Offset, Partition, Records};
+use systole_log::{Bounds, LEADER_EPOCH, Offset, Partition, ReadError, Records};
 use systole_wire::Str;
 use systole_wire::message::fetch_response::{
     EpochEndOffset, FetchableTopicResponse, PartitionData,
 };
 use systole_wire::message::{FetchRequest, FetchResponse};
+use systole_wire::record::Batches;
 use systole_world::Instant;
 use tokio::sync::Notify;
 
@@ -264,11 +265,35 @@ fn read_one(partition: &Partition, wanted: &Wanted, limit: usize, whatever_size:
     if is_inside && (is_end || (limit == 0 && !whatever_size)) {
         return Found::Nothing(bounds);
     }
-    match partition.read(from, limit) {
+    match read_on(partition, from, limit) {
         Ok(records) if records.size() <= limit || whatever_size => Found::Records(records),
         Ok(_) => Found::Nothing(bounds),
         Err(error) => Found::Failed(code_of(&error)),
     }
+}
+
+/// The log stops where a segment ends; a reader that waits for a number of bytes must get what lies
+/// behind, or it would wait for records that are there. Half of the limit is good enough.
+fn read_on(partition: &Partition, from: Offset, limit: usize) -> Result<Records, ReadError> {
+    let mut records = partition.read(from, limit)?;
+    loop {
+        let room = limit.saturating_sub(records.size());
+        let last = records.chunks.last().cloned().unwrap_or_default();
+        let last = Batches::new(last).map_while(Result::ok).last();
+        let end = last.and_then(|it| Offset::from_wire(it.header.next_offset()));
+        let Some(end) = end.filter(|it| *it < records.bounds.high_watermark) else { break };
+        if room <= limit / 2 {
+            break;
+        }
+        match partition.read(end, room) {
+            Ok(more) if more.size() <= room && !more.chunks.is_empty() => {
+                records.chunks.extend(more.chunks);
+            }
+            // Too large for the room, or damaged: the next request is told.
+            _ => break,
+        }
+    }
+    Ok(records)
 }
 
 fn answer(
