@@ -1,6 +1,6 @@
 //! What tests of several crates share.
 //!
-//! Owns: a real Apache Kafka for tests, the contract suites that run against any backend, a ledger
+//! Owns: the embedded broker and a real Apache Kafka for tests, the contract suites that run against any backend, a ledger
 //! of what was acknowledged, waiting for conditions, a cable that can be cut.
 //! Does not own: fixtures of one crate alone.
 //! Reading order: [`contract`] -> [`real_kafka`] -> [`ledger`] -> [`wait`] -> [`cable`].
@@ -11,6 +11,7 @@
 
 pub mod cable;
 pub mod contract;
+pub mod embedded_node;
 pub mod ledger;
 pub mod port;
 pub mod real_kafka;
@@ -18,5 +19,6 @@ pub mod wait;
 
 pub use cable::Cable;
 pub use contract::Backend;
+pub use embedded_node::EmbeddedNode;
 pub use ledger::Ledger;
 pub use real_kafka::RealKafka;

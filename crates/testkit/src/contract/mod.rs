@@ -19,10 +19,11 @@ use systole_client::{Admin, Client, Consumer, DirectOptions, Error, Event, NewRe
 use systole_client::{ProducerExt as _, ProducerOptions, Record, Settings, Start, TopicPartition};
 use systole_world::World;
 
-use crate::real_kafka::Ends;
+use crate::EmbeddedNode;
 use crate::wait::within;
 
-/// Makes one `#[test]` per behaviour. The argument is an expression for `Option<Backend>`, `None`
+/// Makes one `#[test]` per behaviour, but for the one that needs a cable
+/// ([`records::a_cut_connection_loses_and_duplicates_nothing`]). The argument is an expression for `Option<Backend>`, `None`
 /// where it cannot run here.
 #[macro_export]
 macro_rules! suite {
@@ -44,7 +45,6 @@ macro_rules! suite {
             records: a_reader_goes_on_from_any_position,
             records: a_reader_waits_at_the_end_for_more,
             records: a_full_queue_waits_and_loses_nothing,
-            records: a_cut_connection_loses_and_duplicates_nothing,
             groups: a_group_goes_on_where_it_committed,
             groups: a_second_member_takes_over_some_partitions,
             groups: an_eager_group_gives_up_everything_first,
@@ -71,7 +71,7 @@ pub struct Backend {
     pub client: Arc<dyn Client>,
     /// In every name that a test makes, so that tests do not meet.
     tag: String,
-    cable: Option<Ends>,
+    _alive: Option<Arc<EmbeddedNode>>,
 }
 
 impl Backend {
@@ -80,13 +80,11 @@ impl Backend {
         let world = World::os();
         let client = systole_client::connect(&Settings::to(bootstrap), &world);
         let tag = format!("{:016x}", world.random.next_u64());
-        Self { client: client.expect("an address of a broker"), tag, cable: None }
+        Self { client: client.expect("an address of a broker"), tag, _alive: None }
     }
-    /// The backend can also be reached by a cable.
-    #[must_use]
-    pub const fn with_cable(mut self, ends: Ends) -> Self {
-        self.cable = Some(ends);
-        self
+    /// A node that lives as long as somebody tests it.
+    pub fn of(node: &Arc<EmbeddedNode>) -> Self {
+        Self { _alive: Some(node.clone()), ..Self::at(node.bootstrap()) }
     }
 
     /// A name for a topic or a group that nobody else uses.
