@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use systole_guard::door::{self, Authentication};
 use systole_kit::{Code, Problems, Remedy};
-use systole_log::{Log, OpenError, Options, RecoveryReport};
+use systole_log::{Log, OpenError, Options, RecoveryReport, Status};
 use systole_world::{ClockExt as _, World, net};
 use tokio::task::{JoinError, spawn_blocking};
 use tokio_util::sync::CancellationToken;
@@ -79,7 +79,8 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Opens the log, replays the catalogue and the groups, and listens. When this returns, clients may connect.
+    /// Opens the log, replays the catalogue and the groups, and listens. When this returns, clients
+    /// may connect.
     ///
     /// # Errors  [`StartError`]; nothing is left running.
     pub async fn start(
@@ -116,6 +117,12 @@ impl Broker {
     /// The address that the Kafka listener has; with port 0 configured, the one it was given.
     pub fn kafka_address(&self) -> SocketAddr {
         self.server.address()
+    }
+
+    /// What keeps the node from doing all of its work, in words for whoever looks after it. `None`:
+    /// nothing.
+    pub fn trouble(&self) -> Option<String> {
+        trouble(&self.ctx.log.status())
     }
 
     /// Accepts no more, answers what is under way, and closes the log, so that the next start has
@@ -156,6 +163,14 @@ fn tell(report: &RecoveryReport) {
     tracing::info!(partitions, wal_bytes, batches_replayed, ?took, "log opened");
 }
 
+fn trouble(status: &Status) -> Option<String> {
+    match (status.refusing, status.disk_full) {
+        (Some(why), _) => Some(why.to_string()),
+        (None, true) => Some("the disk is full; reads go on".to_owned()),
+        (None, false) => None,
+    }
+}
+
 /// Retention, expired producers, overdue syncs: every now and then until the node stops.
 async fn maintain(ctx: Arc<Ctx>) {
     loop {
@@ -163,6 +178,9 @@ async fn maintain(ctx: Arc<Ctx>) {
             () = ctx.stopping.cancelled() => return,
             () = ctx.world.clock.sleep(ctx.config.maintenance_interval) => {}
         }
+        let status = ctx.log.status();
+        ctx.metrics.damaged.set(i64::try_from(status.damage.len()).unwrap_or(i64::MAX));
+        ctx.metrics.log_in_trouble.set(i64::from(trouble(&status).is_some()));
         let (log, now) = (ctx.log.clone(), ctx.world.clock.now());
         if spawn_blocking(move || log.maintain(now)).await.is_err() {
             tracing::error!("a round of maintenance failed; the next one tries again");

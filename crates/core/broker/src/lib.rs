@@ -11,8 +11,6 @@
 //!   leave in that order, however many are in flight.
 //! - Nothing a peer announces reserves memory; only what it has sent does.
 
-#![allow(dead_code)] // until the APIs that use the shared parts have landed
-
 mod admission;
 mod api;
 mod broker;

@@ -26,6 +26,10 @@ pub(crate) struct Metrics {
     pub(crate) connections_refused: Counter,
     pub(crate) connections_broken: Counter,
     pub(crate) reading_paused: Counter,
+    /// Ranges of records, groups and files that are damaged on disk.
+    pub(crate) damaged: Gauge,
+    /// 1 while appends are refused or the disk is full.
+    pub(crate) log_in_trouble: Gauge,
     apis: BTreeMap<ApiKey, OneApi>,
     answers: BTreeMap<ErrorCode, Counter>,
 }
@@ -50,6 +54,8 @@ impl Metrics {
         let answers = Family::<Label, Counter>::default();
         let answers = section.add("errors", "Error codes in answers", answers);
         let open = "Connections now";
+        let damaged = "Damages found on disk since the start";
+        let trouble = "1 while appends are refused or the disk is full";
         let refused = "Connections closed at once because all seats were taken";
         let broken = "Connections closed because the peer did not keep the protocol";
         let paused =
@@ -68,6 +74,8 @@ impl Metrics {
             connections_refused: count("connections_refused", refused),
             connections_broken: count("connections_broken", broken),
             reading_paused: count("reading_paused", paused),
+            damaged: section.add("damaged", damaged, Gauge::default()),
+            log_in_trouble: section.add("log_in_trouble", trouble, Gauge::default()),
             apis: api::TABLE.iter().map(one).collect(),
             answers: ErrorCode::ALL.iter().map(counter).collect(),
         }

@@ -1,6 +1,7 @@
 //! AlterConfigs, v0-2: replaces all settings of a topic or of this node by those given.
 //!
-//! Deprecated in Kafka in favour of IncrementalAlterConfigs, and still used by old tools. Ours: none.
+//! Deprecated in Kafka in favour of IncrementalAlterConfigs, and still used by old tools. Ours:
+//! unknown settings of the node are refused, where Kafka keeps them.
 
 use super::resource::{self, Edit};
 use super::{Call, Handler, Reply};

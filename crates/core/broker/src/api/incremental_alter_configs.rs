@@ -1,7 +1,9 @@
 //! IncrementalAlterConfigs, v0-1: sets, removes, extends and shortens single settings of topics and
 //! of this node.
 //!
-//! Each resource changes as a whole or not at all. Ours: none.
+//! Each resource changes as a whole or not at all. Ours: unknown settings of the node are refused,
+//! where Kafka keeps them; an operation that does not exist is an INVALID_REQUEST, where Kafka has
+//! an UNKNOWN_SERVER_ERROR.
 
 use super::resource::{self, Edit};
 use super::{Call, Handler, Reply};

@@ -52,6 +52,7 @@ pub(crate) struct Offsets {
 
 impl Offsets {
     /// Committed partitions, those in flight not counted.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.len
     }

@@ -301,7 +301,8 @@ impl Connection {
             return Err(Closed::HalfRequest(wait));
         }
         if self.due_at() <= now {
-            if self.running.is_empty() && self.waiting.is_none() {
+            let ours_to_act = self.waiting.is_some() || !self.running.is_empty();
+            if !self.out.is_empty() || !ours_to_act {
                 return Err(Closed::Idle(self.ctx.config.connections_idle_max));
             }
             self.heard_at = now; // it is we who keep the client waiting

@@ -1,6 +1,7 @@
 //! Frames out of a stream of bytes: four bytes of length, then that many bytes.
 //!
-//! Owns: the bytes of one connection that are not yet a whole frame. Does not own: the socket, time.
+//! Owns: the bytes of one connection that are not yet a whole frame. Does not own: the socket,
+//! time.
 //!
 //! Invariant: the memory held is bounded by the bytes received (twice, plus one read's worth),
 //! whatever length was announced.

@@ -20,6 +20,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use systole_kit::Code;
+use systole_telemetry::metrics::Gauge;
 use systole_world::ClockExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
@@ -69,8 +70,8 @@ impl Server {
         Ok(Self { address, tasks, ctx })
     }
 
-    /// Runs `task` beside the connections; it must end once `stopping` is cancelled, and a stop waits
-    /// for it.
+    /// Runs `task` beside the connections; it must end once `stopping` is cancelled, and a stop
+    /// waits for it.
     pub(crate) fn attach(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(task);
     }
@@ -140,14 +141,31 @@ impl Door {
         let peer = Peer { address, local, software: OnceLock::new() };
         let connection = Connection::new(stream, peer, Arc::clone(&self.ctx), self.budget.clone());
         let (ctx, failed) = (Arc::clone(&self.ctx), Arc::clone(&self.failed));
+        let open = Open::new(seat, &ctx.metrics.connections_open);
         self.tasks.spawn(async move {
-            ctx.metrics.connections_open.inc();
-            let seat: Seat = seat;
             let closed = connection.run().await;
-            ctx.metrics.connections_open.dec();
-            drop(seat);
+            drop(open);
             report(&ctx, &failed, address, &closed);
         });
+    }
+}
+
+/// A connection as it is counted, until it is dropped: by its end, or by a panic.
+struct Open {
+    _seat: Seat,
+    count: Gauge,
+}
+
+impl Open {
+    fn new(seat: Seat, count: &Gauge) -> Self {
+        count.inc();
+        Self { _seat: seat, count: count.clone() }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.count.dec();
     }
 }
 

@@ -3,10 +3,10 @@
 //! Owns: the steps of each change. Does not own: rules (`plan`).
 //!
 //! A change is checked, written to the journal, carried out in the log, and seen by others, in one
-//! step without waiting; the future that it returns tells when all of it is on disk. Answer a client
-//! after that. Journal and partitions share one write-ahead log, so a crash keeps a beginning of
-//! these steps, and [`Catalogue::open`] completes it: a topic that the journal names gets its
-//! partitions, and partitions without a topic go.
+//! step without waiting; the future that it returns tells when all of it is on disk. Answer a
+//! client after that. Journal and partitions share one write-ahead log, so a crash keeps a
+//! beginning of these steps, and [`Catalogue::open`] completes it: a topic that the journal names
+//! gets its partitions, and partitions without a topic go.
 
 use super::catalogue::{Catalogue, Durable, unknown};
 use super::fact::{Fact, TopicFact};

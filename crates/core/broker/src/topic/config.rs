@@ -54,7 +54,9 @@ const CODECS: Range = OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "
 
 /// A row per setting: name, default, type, range, the node's name for its default, meaning.
 macro_rules! settings {
-    ($($name:literal, $default:expr, $kind:expr, $range:expr, $broker_name:literal, $doc:literal;)*) => {
+    ($(
+        $name:literal, $default:expr, $kind:expr, $range:expr, $broker_name:literal, $doc:literal;
+    )*) => {
         &[$(Definition {
             name: $name,
             default: $default,
@@ -71,7 +73,7 @@ macro_rules! settings {
 #[rustfmt::skip]
 pub(crate) static DEFINITIONS: &[Definition] = settings! {
     "cleanup.policy", "delete", List, EachOf(&["delete", "compact"]), "log.cleanup.policy",
-        "Whether old segments are deleted, or compacted so that the last record of each key stays; empty keeps everything.";
+        "Whether old segments are deleted, or compacted the last record of each key staying; empty keeps all.";
     "compression.gzip.level", "-1", Int, BetweenOrMinusOne(1, 9), "compression.gzip.level",
         "Level used when the node compresses with gzip; -1 is the codec's default.";
     "compression.lz4.level", "9", Int, Between(1, 17), "compression.lz4.level",
@@ -87,7 +89,7 @@ pub(crate) static DEFINITIONS: &[Definition] = settings! {
     "flush.messages", "1", Long, AtLeast(1), "log.flush.interval.messages",
         "1 acknowledges records once they are on disk; more acknowledges them earlier.";
     "flush.ms", MAX, Long, AtLeast(0), "log.flush.interval.ms",
-        "Longest time that acknowledged records may wait for the disk when flush.messages is above 1.";
+        "Longest wait of acknowledged records for the disk when flush.messages is above 1.";
     "follower.replication.throttled.replicas", "", List, Any, "",
         "Kept for tools; one node has no followers.";
     "index.interval.bytes", "4096", Int, AtLeast(0), "log.index.interval.bytes",
@@ -102,11 +104,13 @@ pub(crate) static DEFINITIONS: &[Definition] = settings! {
         "Longest time that a record may stay uncompacted.";
     "max.message.bytes", "1048588", Int, AtLeast(0), "message.max.bytes",
         "Largest batch of records, after compression.";
-    "message.timestamp.after.max.ms", "3600000", Long, AtLeast(0), "log.message.timestamp.after.max.ms",
+    "message.timestamp.after.max.ms", "3600000", Long, AtLeast(0),
+        "log.message.timestamp.after.max.ms",
         "How far a record's time may lie ahead of the node's clock.";
     "message.timestamp.before.max.ms", MAX, Long, AtLeast(0), "log.message.timestamp.before.max.ms",
         "How far a record's time may lie behind the node's clock.";
-    "message.timestamp.type", "CreateTime", Kind::String, OneOf(&["CreateTime", "LogAppendTime"]), "log.message.timestamp.type",
+    "message.timestamp.type", "CreateTime", Kind::String, OneOf(&["CreateTime", "LogAppendTime"]),
+        "log.message.timestamp.type",
         "Whether records keep the time their producer gave or get that of their arrival.";
     "min.cleanable.dirty.ratio", "0.5", Double, Ratio, "log.cleaner.min.cleanable.ratio",
         "Share of uncompacted bytes from which a compaction pays.";

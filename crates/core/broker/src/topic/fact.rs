@@ -192,8 +192,11 @@ mod tests {
             overrides: Overrides::from([("retention.ms".to_owned(), "5".to_owned())]),
         });
         let value = String::from_utf8(fact.value().unwrap().unwrap()).unwrap();
-        expect![[r#"topic/BwcHBwcHBwcHBwcHBwcHBw {"name":"t","partitions":3,"configs":{"retention.ms":"5"}}"#]]
-            .assert_eq(&format!("{} {value}", fact.key()));
+        expect![[r#"
+            topic/BwcHBwcHBwcHBwcHBwcHBw
+            {"name":"t","partitions":3,"configs":{"retention.ms":"5"}}
+        "#]]
+        .assert_eq(&format!("{}\n{value}\n", fact.key()));
     }
 
     #[test]

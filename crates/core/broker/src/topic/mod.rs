@@ -2,8 +2,8 @@
 //!
 //! Owns: names, ids, counts, settings, their rules, and the journal that keeps them
 //! (`docs/formats/cluster-metadata.md`). Does not own: records (`log`), groups (`group`).
-//! Reading order: [`Topic`] -> [`Catalogue`] -> `change` -> [`plan`] -> [`config`] -> [`setting`] ->
-//! `journal` -> `fact`.
+//! Reading order: [`Topic`] -> [`Catalogue`] -> `change` -> [`plan`] -> [`config`] -> [`setting`]
+//! -> `journal` -> `fact`.
 
 mod catalogue;
 mod change;

@@ -124,6 +124,38 @@ async fn half_a_request_and_then_silence_is_closed_after_the_frame_time_out() {
 }
 
 #[tokio::test]
+async fn a_client_that_never_reads_its_answers_is_closed_after_the_idle_time_out() {
+    const UNREAD_BYTES: i64 = 512 * 1024;
+    let (world, clock) = hand_world();
+    let harness = Harness::start_in(world, |it| it.requests_in_flight_max = 8).await;
+    let mut client = harness.client().await;
+    let asking = async {
+        for id in 0.. {
+            client.stream.write_all(&frame(3, id)).await.unwrap();
+        }
+    };
+    // What the sockets hold is the system's affair: it is full when nothing moves any more.
+    let full = async {
+        let mut sent = -1;
+        while sent < UNREAD_BYTES || harness.metric("sent_bytes_total") > sent {
+            sent = harness.metric("sent_bytes_total");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::select! {
+        () = asking => unreachable!("it asks for ever"),
+        done = tokio::time::timeout(PATIENCE, full) => done.expect("full sockets"),
+    }
+    let closed = async {
+        while harness.metric("connections_open") > 0 {
+            clock.turn(Duration::from_mins(11));
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, closed).await.expect("an end");
+}
+
+#[tokio::test]
 async fn connections_above_the_limit_are_closed_at_once_and_counted() {
     let harness = Harness::start_with(|it| it.connections_max = 2).await;
     let mut first = harness.client().await;

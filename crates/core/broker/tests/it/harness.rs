@@ -1,7 +1,7 @@
 //! A node of one's own, and a client that sends any request in any version.
 //!
-//! [`Harness::start`] -> [`Harness::client`] -> [`Client::call`]. [`Harness::restart`] stops in order
-//! and starts again on the same directory.
+//! [`Harness::start`] -> [`Harness::client`] -> [`Client::call`]. [`Harness::restart`] stops in
+//! order and starts again on the same directory.
 
 use bytes::Bytes;
 use std::net::SocketAddr;
