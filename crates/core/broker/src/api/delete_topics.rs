@@ -1,6 +1,8 @@
 //! DeleteTopics, v1-6: removes topics with all their records; v6 by id too (KIP-516).
 //!
 //! Ours: the answer leaves when the removal is on disk, so `timeout_ms` is accepted and ignored.
+//! Topics that the node itself writes (`__consumer_offsets`) are an INVALID_TOPIC_EXCEPTION: groups
+//! would lose their offsets while they use them.
 
 use super::{Call, Handler, Reply};
 use crate::code::{ErrorCode, Rejected};
@@ -35,6 +37,7 @@ impl Handler for DeleteTopics {
             } else {
                 find(&call, it)
             };
+            let topic = topic.and_then(not_internal);
             topic.and_then(|it| call.ctx.topics.delete(&it).map(|durable| (it, durable)))
         };
         let begun: Vec<_> = asked.iter().map(begin).collect();
@@ -60,6 +63,14 @@ fn find(call: &Call, asked: &DeleteTopicState) -> Result<Arc<Topic>, Rejected> {
             Err(Rejected::new(ErrorCode::InvalidRequest, text))
         }
     }
+}
+
+fn not_internal(topic: Arc<Topic>) -> Result<Arc<Topic>, Rejected> {
+    if topic.is_internal() {
+        let text = "The node writes this topic itself; it cannot be deleted.";
+        return Err(Rejected::new(ErrorCode::InvalidTopic, text));
+    }
+    Ok(topic)
 }
 
 async fn finish(

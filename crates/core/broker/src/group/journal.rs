@@ -43,12 +43,12 @@ pub(crate) fn partition_of(group_id: &str, partition_count: i32) -> i32 {
 mod tests {
     use super::*;
 
-    /// Computed by Java: `Math.abs("…".hashCode()) % 50`.
+    /// Printed by Kafka's own `Utils.abs("…".hashCode()) % 50`.
     #[test]
     fn a_group_lies_where_kafka_would_put_it() {
         assert_eq!(partition_of("", 50), 0);
-        assert_eq!(partition_of("orders", 50), 1_008_770_331 % 50);
+        assert_eq!(partition_of("orders", 50), 31);
         assert_eq!(partition_of("polygenelubricants", 50), 0, "hashes to the smallest integer");
-        assert_eq!(partition_of("grüße", 50), partition_of("gr\u{fc}\u{df}e", 50));
+        assert_eq!(partition_of("grüße", 50), 23);
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use systole_wire::message::delete_topics_request::DeleteTopicState;
 use systole_wire::message::join_group_request::JoinGroupRequestProtocol;
 use systole_wire::message::leave_group_request::MemberIdentity;
+use systole_wire::message::metadata_request::MetadataRequestTopic;
 use systole_wire::message::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
@@ -14,13 +15,14 @@ use systole_wire::message::offset_fetch_request::OffsetFetchRequestGroup;
 use systole_wire::message::sync_group_request::SyncGroupRequestAssignment;
 use systole_wire::message::{
     DeleteGroupsRequest, DeleteTopicsRequest, DescribeGroupsRequest, HeartbeatRequest,
-    JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, ListGroupsRequest, OffsetCommitRequest,
-    OffsetFetchRequest, SyncGroupRequest, SyncGroupResponse,
+    JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, ListGroupsRequest, MetadataRequest,
+    OffsetCommitRequest, OffsetFetchRequest, SyncGroupRequest, SyncGroupResponse,
 };
 
 const NONE: i16 = 0;
 const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
 const OFFSET_METADATA_TOO_LARGE: i16 = 12;
+const INVALID_TOPIC: i16 = 17;
 const ILLEGAL_GENERATION: i16 = 22;
 const REBALANCE_IN_PROGRESS: i16 = 27;
 const NON_EMPTY_GROUP: i16 = 68;
@@ -260,6 +262,24 @@ async fn offsets_go_with_their_topic() {
     assert_eq!(committed(&mut client, "s").await, [""; 0]);
     harness.restart().await;
     assert_eq!(committed(&mut harness.client().await, "s").await, [""; 0]);
+}
+
+#[tokio::test]
+async fn the_topic_that_remembers_groups_is_internal_compacted_and_stays() {
+    let harness = Harness::start().await;
+    let mut client = harness.client().await;
+    create(&mut client, vec![topic("t", 1)]).await;
+    commit(&mut client, "s", &[(0, 1, "")]).await;
+    let name = Some("__consumer_offsets".into());
+    let asked = vec![MetadataRequestTopic { name: name.clone(), ..Default::default() }];
+    let request = MetadataRequest { topics: Some(asked), ..Default::default() };
+    let found = client.call(12, request).await.topics.remove(0);
+    assert!(found.is_internal);
+    assert_eq!(found.partitions.len(), 50);
+    let state = DeleteTopicState { name, ..Default::default() };
+    let request = DeleteTopicsRequest { topics: vec![state], ..Default::default() };
+    assert_eq!(client.call(6, request).await.responses[0].error_code, INVALID_TOPIC);
+    assert_eq!(committed(&mut client, "s").await, ["t-0:1 "]);
 }
 
 #[tokio::test]
