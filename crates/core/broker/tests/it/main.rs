@@ -4,6 +4,7 @@
 #![allow(dead_code)] // parts of the harness wait for their first user
 
 mod configs;
+mod damage;
 mod disk;
 mod fetch;
 mod frames;
