@@ -73,7 +73,7 @@ macro_rules! settings {
 #[rustfmt::skip]
 pub(crate) static DEFINITIONS: &[Definition] = settings! {
     "cleanup.policy", "delete", List, EachOf(&["delete", "compact"]), "log.cleanup.policy",
-        "Whether old segments are deleted, or compacted the last record of each key staying; empty keeps all.";
+        "delete removes old segments, compact keeps the last record of each key; empty keeps all.";
     "compression.gzip.level", "-1", Int, BetweenOrMinusOne(1, 9), "compression.gzip.level",
         "Level used when the node compresses with gzip; -1 is the codec's default.";
     "compression.lz4.level", "9", Int, Between(1, 17), "compression.lz4.level",

@@ -1,6 +1,6 @@
 //! What a peer may do to a connection, and what comes of it.
 
-use crate::harness::{Harness, PATIENCE, frame_of};
+use crate::harness::{Harness, PATIENCE, eventually, frame_of};
 use bytes::Bytes;
 use std::time::Duration;
 use systole_kit::Timestamp;
@@ -134,25 +134,22 @@ async fn a_client_that_never_reads_its_answers_is_closed_after_the_idle_time_out
             client.stream.write_all(&frame(3, id)).await.unwrap();
         }
     };
-    // What the sockets hold is the system's affair: it is full when nothing moves any more.
-    let full = async {
-        let mut sent = -1;
-        while sent < UNREAD_BYTES || harness.metric("sent_bytes_total") > sent {
-            sent = harness.metric("sent_bytes_total");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+    // What the sockets hold is the system's affair: they are full when nothing has moved for 50 looks.
+    let (mut sent, mut looks) = (0, 0);
+    let is_full = || {
+        let before = std::mem::replace(&mut sent, harness.metric("sent_bytes_total"));
+        looks = if sent == before { looks + 1 } else { 0 };
+        sent > UNREAD_BYTES && looks > 50
     };
     tokio::select! {
         () = asking => unreachable!("it asks for ever"),
-        done = tokio::time::timeout(PATIENCE, full) => done.expect("full sockets"),
+        () = eventually(is_full, || "the sockets still take answers".to_owned()) => {}
     }
-    let closed = async {
-        while harness.metric("connections_open") > 0 {
-            clock.turn(Duration::from_mins(11));
-            tokio::task::yield_now().await;
-        }
+    let is_closed = || {
+        clock.turn(Duration::from_mins(11));
+        harness.metric("connections_open") == 0
     };
-    tokio::time::timeout(PATIENCE, closed).await.expect("an end");
+    eventually(is_closed, || "still connected".to_owned()).await;
 }
 
 #[tokio::test]

@@ -85,11 +85,17 @@ impl Harness {
     }
     /// Waits until a metric has a value.
     pub(crate) async fn until_metric(&self, name: &str, holds: impl Fn(i64) -> bool) {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        while !holds(self.metric(name)) {
-            assert!(tokio::time::Instant::now() < deadline, "{name} is {}", self.metric(name));
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        eventually(|| holds(self.metric(name)), || format!("{name} is {}", self.metric(name)))
+            .await;
+    }
+}
+
+/// Looks every 2 ms whether the condition has come about; tells the state if it does not.
+pub(crate) async fn eventually(mut holds: impl FnMut() -> bool, state: impl Fn() -> String) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(tokio::time::Instant::now() < deadline, "waited {PATIENCE:?}: {}", state());
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
 
