@@ -4,14 +4,14 @@
 //! that Kafka's tools change while the node runs (`topic::config`).
 
 use crate::group::GroupConfig;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 use systole_kit::Problems;
 
 /// `[broker]`: the embedded Kafka node.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BrokerConfig {
     /// Directory of the write-ahead log, the partitions and the catalogue of topics. One node only.

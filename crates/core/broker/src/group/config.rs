@@ -2,7 +2,7 @@
 //!
 //! Owns: names, defaults and rules. Kafka's name of each setting is given with it.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use systole_kit::{ByteSize, Problems};
 
@@ -15,7 +15,7 @@ pub(crate) const MEMBER_BYTES_MAX: usize = 1024 * 1024;
 pub(crate) const NAME_BYTES_MAX: usize = 1024;
 
 /// `[broker.groups]`: consumer groups and their committed offsets.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GroupConfig {
     /// How long the first generation of a new group waits for more members. Kafka:
