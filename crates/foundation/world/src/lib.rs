@@ -13,6 +13,7 @@ pub mod net;
 pub mod os;
 pub mod random;
 pub mod sim;
+pub mod space;
 
 pub use clock::{Clock, ClockExt, Elapsed, Instant};
 pub use disk::{Disk, File, Open};
