@@ -1,0 +1,87 @@
+//! Running the binary: to its end, or as a node that is stopped again.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long anything may take here before the test gives up.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+fn systole(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_systole"));
+    command.args(arguments).env("COLUMNS", "100").env_remove("SYSTOLE_CLUSTER");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs to the end and gives exit code, standard output, standard error.
+pub(crate) fn run(arguments: &[&str]) -> (i32, String, String) {
+    let output = systole(arguments).output().unwrap();
+    shown(&output)
+}
+
+/// The same with something on standard input.
+pub(crate) fn run_with(input: &str, arguments: &[&str]) -> (i32, String, String) {
+    let mut child = systole(arguments).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    shown(&child.wait_with_output().unwrap())
+}
+
+fn shown(output: &Output) -> (i32, String, String) {
+    let text = |it: &[u8]| String::from_utf8_lossy(it).into_owned();
+    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+}
+
+/// A process that says `ready` and runs until it is stopped.
+pub(crate) struct Node {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    pub(crate) kafka: String,
+    pub(crate) http: String,
+}
+
+impl Node {
+    pub(crate) fn serve(data: &std::path::Path) -> Self {
+        let any = "127.0.0.1:0";
+        let data = data.to_str().unwrap();
+        Self::start(&["serve", "--data", data, "--kafka", any, "--http", any])
+    }
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let mut child = systole(arguments).stderr(Stdio::inherit()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut ready = String::new();
+        stdout.read_line(&mut ready).unwrap();
+        let words =
+            ready.trim().strip_prefix("ready kafka=").and_then(|it| it.split_once(" http="));
+        let (kafka, http) = words.unwrap_or_else(|| panic!("not ready: {ready:?}"));
+        let (kafka, http) = (kafka.to_owned(), http.to_owned());
+        Self { child, stdout, kafka, http }
+    }
+    /// Sends `signal` and gives the exit code and the rest of the output.
+    pub(crate) fn stop(mut self, signal: &str) -> (i32, String) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        let deadline = Instant::now() + PATIENCE;
+        let code = eventually(deadline, || self.child.try_wait().unwrap());
+        let mut rest = String::new();
+        self.stdout.read_to_string(&mut rest).unwrap();
+        (code.code().unwrap_or(-1), rest)
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // After `stop` there is nothing to kill, and that is fine.
+        let _gone = self.child.kill();
+    }
+}
+
+fn eventually<T>(deadline: Instant, mut condition: impl FnMut() -> Option<T>) -> T {
+    loop {
+        if let Some(it) = condition() {
+            return it;
+        }
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
