@@ -12,7 +12,7 @@ mod tidy;
 mod wire;
 
 use clap::Parser;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Chores of the project. Each is one line here and one module beside this file.
@@ -49,8 +49,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// The root of the checkout that this program was built from.
-fn root() -> &'static Path {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here)
+/// The root of the checkout in which this program runs. Cargo says where at run time; what it said
+/// at build time may be another checkout, if several share one target directory.
+fn root() -> PathBuf {
+    let built_in = || env!("CARGO_MANIFEST_DIR").into();
+    let here = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(built_in));
+    here.parent().map(Path::to_owned).unwrap_or(here)
 }

@@ -26,7 +26,7 @@ use tree::Tree;
 pub(crate) struct Options {}
 
 pub(crate) fn run(_: &Options) -> anyhow::Result<()> {
-    let found = findings(crate::root())?;
+    let found = findings(&crate::root())?;
     for finding in &found {
         println!("{finding}");
     }
