@@ -49,6 +49,13 @@ impl Random for OsRandom {
     }
 }
 
+/// How many files and sockets this process may have open (the soft limit), if the system says.
+pub fn file_handles_max() -> Option<usize> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find_map(|it| it.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
 #[derive(Debug, Default, Clone, Copy)]
 pub struct OsDisk;
 

@@ -21,7 +21,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use systole_kit::Code;
 use systole_telemetry::metrics::Gauge;
-use systole_world::ClockExt as _;
+use systole_world::{ClockExt as _, os};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
@@ -29,6 +29,8 @@ use tokio_util::task::TaskTracker;
 const REFUSAL_LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// The operating system gave no connection: most often there are no more file handles.
 const NOT_ACCEPTED: Code = Code::new(2008);
+/// Open files that connections may not take: segments, indexes, the write-ahead log, other doors.
+const FILE_HANDLES_RESERVED: usize = 256;
 /// How long accepting rests when the machine has no more file handles.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a stop waits for requests under way.
@@ -59,7 +61,7 @@ impl Server {
         let address = listener.local_addr()?;
         let tasks = TaskTracker::new();
         let door = Door {
-            seats: Seats::new(ctx.config.connections_max, ctx.config.connections_per_address_max),
+            seats: Seats::new(connections_max(&ctx), ctx.config.connections_per_address_max),
             budget: Budget::new(ctx.config.requests_in_flight_bytes_max),
             refused: Seldom::new(REFUSAL_LOG_INTERVAL),
             failed: Arc::new(Seldom::new(REFUSAL_LOG_INTERVAL)),
@@ -91,6 +93,19 @@ impl Server {
             );
         }
     }
+}
+
+/// As many connections as configured, as far as the system's limit on open files leaves enough of
+/// them for the log: a crowd of clients must not keep it from its segments.
+fn connections_max(ctx: &Ctx) -> usize {
+    let wanted = ctx.config.connections_max;
+    let possible = os::file_handles_max()
+        .map_or(usize::MAX, |it| it.saturating_sub(FILE_HANDLES_RESERVED).max(1));
+    if possible < wanted {
+        let text = "fewer connections than configured, because of the limit on open files";
+        tracing::warn!(code = %NOT_ACCEPTED, wanted, possible, "{text}");
+    }
+    wanted.min(possible)
 }
 
 /// What the accept loop needs.
