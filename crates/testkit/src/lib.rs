@@ -7,7 +7,7 @@
 //!
 //! Never a dependency of what ships; tests only.
 #![allow(clippy::disallowed_methods)] // tests meet the real clock, real files and real sockets
-#![allow(clippy::expect_used, clippy::print_stderr)] // a broken fixture should stop the test, loudly
+#![allow(clippy::expect_used, clippy::print_stderr)] // a broken fixture stops the test
 
 pub mod cable;
 pub mod contract;

@@ -1,9 +1,10 @@
 //! How fast this client writes and reads: `rate BOOTSTRAP TOPIC [RECORDS] [BYTES]`.
 //!
-//! Owns: one run of each way to send and of reading, printed as a line each. Does not own: comparing
-//! brokers (`bench/`). The topic must exist; its records are left there.
-#![allow(clippy::print_stdout, clippy::disallowed_methods)] // a program for the terminal
+//! Owns: one run of each way to send and of reading, a line each. Does not own: comparing brokers
+//! (`bench/`). The topic must exist; its records are left there.
+#![allow(clippy::disallowed_methods)] // measures real time
 
+use std::io::Write as _;
 use std::time::Instant;
 use systole_client::admin::Topic;
 use systole_client::{Client, DirectOptions, Event, NewRecord, ProducerExt as _, ProducerOptions};
@@ -19,7 +20,7 @@ async fn main() -> Result<(), Error> {
     let number =
         |at: usize, default| arguments.get(at).and_then(|it| it.parse().ok()).unwrap_or(default);
     let (Some(bootstrap), Some(topic)) = (arguments.first(), arguments.get(1)) else {
-        println!("usage: rate BOOTSTRAP TOPIC [RECORDS] [BYTES]");
+        say("usage: rate BOOTSTRAP TOPIC [RECORDS] [BYTES]");
         return Ok(());
     };
     let (records, bytes) = (number(2, 1_000_000), number(3, 100));
@@ -76,5 +77,9 @@ async fn read(client: &dyn Client, topic: &str, bytes: usize) -> Result<(), Erro
 fn show(what: &str, records: usize, bytes: usize, start: Instant) {
     let per_second = records as f64 / start.elapsed().as_secs_f64();
     let mib = per_second * bytes as f64 / f64::from(1 << 20);
-    println!("{what}: {records} records of {bytes} bytes, {per_second:.0}/s, {mib:.0} MiB/s");
+    say(&format!("{what}: {records} records of {bytes} bytes, {per_second:.0}/s, {mib:.0} MiB/s"));
+}
+
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}"); // whoever reads may have gone
 }

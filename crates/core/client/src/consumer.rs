@@ -14,7 +14,7 @@ use systole_kit::{ByteSize, Timestamp};
 pub trait Consumer: Debug + Send {
     /// The next thing that happened. Safe to cancel: nothing is lost when the future is dropped.
     /// # Errors  [`crate::Class::Retry`]: ask again. [`crate::Class::Abort`]: what was processed
-    /// since the last commit may come again; ask again. [`crate::Class::Fatal`]: make a new consumer.
+    /// since the last commit may come again; ask again. [`crate::Class::Fatal`]: close it.
     fn next(&mut self) -> Answer<'_, Event>;
     /// No more records of these partitions, after those already prefetched.
     fn pause(&self, partitions: &[TopicPartition]) -> Result<(), Error>;

@@ -58,7 +58,7 @@ impl Administrator {
         context: impl Fn() -> Context + Send + Sync + 'static,
     ) -> Result<Self, Error> {
         let mut quiet = base.plain();
-        quiet.set_log_level(RDKafkaLogLevel::Emerg); // nobody serves its lines; the other one speaks
+        quiet.set_log_level(RDKafkaLogLevel::Emerg); // nobody serves its lines
         let changes = match base.token() {
             Some(_) => None,
             None => Some(
@@ -90,6 +90,14 @@ impl Administrator {
             answer.map_err(|it| questions.context().explain(it))
         })
         .await
+    }
+
+    /// The client for changes hears of no refusal, the one for questions does.
+    async fn told<T>(&self, done: Result<T, Error>) -> Result<T, Error> {
+        if done.as_ref().is_err_and(|it| it.kind() == Kind::Unreachable) {
+            self.ask(|_| Ok(())).await?; // listens to what it has to say
+        }
+        done.map_err(|it| self.questions.context().explain(it))
     }
 
     /// Does something as an outsider of a group: a consumer that never joins it.
@@ -178,20 +186,22 @@ impl Topics for Administrator {
             let replication = TopicReplication::Fixed(topic.replication.unwrap_or(-1));
             let mut new = rdkafka::admin::NewTopic::new(&topic.name, topic.partitions, replication);
             new.config = topic.configs.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-            one(&topic.name, self.changes()?.create_topics([&new], &options()).await)
+            self.told(one(&topic.name, self.changes()?.create_topics([&new], &options()).await))
+                .await
         })
     }
 
     fn delete_topic<'a>(&'a self, topic: &'a str) -> Answer<'a, ()> {
-        Box::pin(
-            async move { one(topic, self.changes()?.delete_topics(&[topic], &options()).await) },
-        )
+        Box::pin(async move {
+            let done = self.changes()?.delete_topics(&[topic], &options()).await;
+            self.told(one(topic, done)).await
+        })
     }
 
     fn grow_topic<'a>(&'a self, topic: &'a str, count: usize) -> Answer<'a, ()> {
         Box::pin(async move {
             let new = NewPartitions::new(topic, count);
-            one(topic, self.changes()?.create_partitions([&new], &options()).await)
+            self.told(one(topic, self.changes()?.create_partitions([&new], &options()).await)).await
         })
     }
 
@@ -317,9 +327,10 @@ impl Groups for Administrator {
     }
 
     fn delete_group<'a>(&'a self, group: &'a str) -> Answer<'a, ()> {
-        Box::pin(
-            async move { one(group, self.changes()?.delete_groups(&[group], &options()).await) },
-        )
+        Box::pin(async move {
+            let done = self.changes()?.delete_groups(&[group], &options()).await;
+            self.told(one(group, done)).await
+        })
     }
 
     fn group_offsets<'a>(

@@ -19,8 +19,9 @@ use systole_world::{Clock, Disk, Instant, World};
 /// Of one facility, so many lines are let through in one window.
 const LINES_MAX: u32 = 5;
 const WINDOW: Duration = Duration::from_secs(10);
-/// A broker that refuses us does so at each attempt to connect, at least once a second.
-const REFUSAL_RECENT: Duration = Duration::from_secs(10);
+/// A broker that refuses us does so at each attempt to connect; librdkafka repeats the same news
+/// only now and then.
+const REFUSAL_RECENT: Duration = Duration::from_mins(3);
 /// librdkafka has about 50 facilities.
 const FACILITIES_MAX: usize = 100;
 
@@ -133,6 +134,22 @@ impl Gate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rdkafka::types::RDKafkaErrorCode;
+    use systole_kit::Timestamp;
+    use systole_world::sim::HandClock;
+
+    #[test]
+    fn who_was_just_refused_hears_that_instead_of_a_timeout() {
+        let clock = Arc::new(HandClock::starting_at(Timestamp::from_millis(0)));
+        let world = World { clock: clock.clone(), ..World::os() };
+        let context = Context::new(&world, None);
+        let explained = || context.explain(crate::Error::new(Kind::Unreachable)).kind();
+        assert_eq!(explained(), Kind::Unreachable);
+        context.error(KafkaError::Global(RDKafkaErrorCode::Authentication), "refused");
+        assert_eq!(explained(), Kind::Unauthenticated);
+        clock.turn(REFUSAL_RECENT);
+        assert_eq!(explained(), Kind::Unreachable);
+    }
 
     #[test]
     fn noise_of_one_facility_is_held_back_and_counted() {

@@ -40,7 +40,7 @@ impl Inbox {
         (Self { items, weight_max, state: Mutex::default(), changed: Condvar::new() }, out)
     }
 
-    /// Blocks until there is room or the inbox is closed. An item heavier than all room passes alone.
+    /// Blocks until there is room or the inbox is closed. An item heavier than all room goes alone.
     pub(super) fn put(&self, event: Result<Event, Error>, weight: usize) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         while !state.closed && state.weight > 0 && state.weight + weight > self.weight_max {

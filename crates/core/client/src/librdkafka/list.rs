@@ -60,7 +60,7 @@ pub(super) fn offsets(
     elements.iter().map(one).collect()
 }
 
-/// Of the lines that librdkafka has to say, so many are served at once. An empty poll costs nothing.
+/// Of the lines that librdkafka has to say, so many are served at once. Empty polls are cheap.
 const LINES_MAX: usize = 100;
 
 /// Serves what librdkafka has to say to a consumer that nobody reads from: log lines, and the

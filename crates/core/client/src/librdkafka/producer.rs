@@ -61,7 +61,7 @@ impl Producer {
             .name("kafka-producer".to_owned())
             .spawn({
                 let (native, flow, stop) = (native.clone(), flow.clone(), stop.clone());
-                // Ends once it is told to and nothing is under way: each record ends by its timeout.
+                // Ends once told to and nothing is under way: each record ends by its timeout.
                 move || {
                     while !(stop.load(Ordering::Acquire) && flow.is_idle()) {
                         native.poll(POLL);
