@@ -150,8 +150,8 @@ impl Found {
     }
 }
 
-/// The answer to a batch that breaks the format. Where Kafka says UNKNOWN_SERVER_ERROR (a codec that
-/// does not exist, damaged compressed data), ours says what is wrong.
+/// The answer to a batch that breaks the format. Where Kafka says UNKNOWN_SERVER_ERROR (a codec
+/// that does not exist, damaged compressed data), ours says what is wrong.
 fn refuse(error: &record::Error) -> Refusal {
     use record::Error as E;
     let code = match error {

@@ -1,7 +1,7 @@
 //! How much memory answers to Fetch may take, on all connections together.
 //!
-//! Owns: the budget. Bytes that were read count until the socket has taken them, so that clients who
-//! ask for much and read slowly cannot fill the memory.
+//! Owns: the budget. Bytes that were read count until the socket has taken them, so that clients
+//! who ask for much and read slowly cannot fill the memory.
 //! Does not own: limits of one answer (`api::fetch`).
 
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The budget, in bytes.
 const BYTES_MAX: u32 = 256 * 1024 * 1024;
-/// When the budget is short, a reader gets so much rather than wait for all that it wants, in bytes.
+/// When the budget is short, a reader gets so much rather than wait for all it wants, in bytes.
 const BYTES_FLOOR: u32 = 1024 * 1024;
 /// What one permit stands for, in bytes.
 const UNIT_BYTES: u32 = 1024;

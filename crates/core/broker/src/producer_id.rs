@@ -1,7 +1,7 @@
 //! Ids for idempotent producers: never the same one twice, not even after a crash.
 //!
-//! Owns: giving ids out of a block. Does not own: which ids are spoken for (the catalogue's journal),
-//! what a producer wrote (the log).
+//! Owns: giving ids out of a block. Does not own: which ids are spoken for (the catalogue's
+//! journal), what a producer wrote (the log).
 
 use crate::code::Rejected;
 use crate::topic::Catalogue;

@@ -1,3 +1,5 @@
+//! Each rule of a topic, kept and broken.
+
 use super::*;
 use crate::topic::setting::Overrides;
 use expect_test::{Expect, expect};

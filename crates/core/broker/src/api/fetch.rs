@@ -1,6 +1,6 @@
 //! Fetch, v4-18: reads records, waiting for them if the client wants to.
 //!
-//! Reading order: [`Fetch`] -> [`Plan`] -> `answer`. Sessions: `fetch_session`.
+//! Reading order: [`Fetch`] -> [`Plan`] -> [`Told`]. Sessions: `fetch_session`.
 //! Ours: whole batches only; Kafka may cut the last one at the limit. There are no transactions, so
 //! the last stable offset is the high watermark and no transaction was ever aborted. Nobody follows
 //! this node: a replica's request is served as a consumer's. Damaged records are CORRUPT_MESSAGE.
@@ -115,9 +115,9 @@ async fn serve(call: &Call, turn: Turn, limits: Limits) -> Result<FetchResponse,
     let plan = Arc::new(Plan::new(call, Arc::clone(&turn.wanted)));
     let (pass, grant) = read_enough(call, &plan, limits).await;
     let grant = grant.shrink(pass.bytes);
+    let told = Told { call, committed_only: limits.committed_only, grant };
     let found = plan.wanted.iter().zip(pass.found);
-    let mut answers: Vec<_> =
-        found.map(|(wanted, found)| answer(call, wanted, found, &limits, &grant)).collect();
+    let mut answers: Vec<_> = found.map(|(wanted, found)| told.answer(wanted, found)).collect();
     let (now, random) = (ctx.world.clock.instant(), &ctx.world.random);
     let draw = || {
         let [a, b, c, d, ..] = random.next_u64().to_le_bytes();
@@ -296,44 +296,51 @@ fn read_on(partition: &Partition, from: Offset, limit: usize) -> Result<Records,
     Ok(records)
 }
 
-fn answer(
-    call: &Call,
-    wanted: &Wanted,
-    found: Found,
-    limits: &Limits,
-    grant: &Arc<Grant>,
-) -> Answer {
-    let bounds_part = |bounds: Bounds, records| PartitionData {
-        high_watermark: bounds.high_watermark.raw(),
-        last_stable_offset: bounds.high_watermark.raw(),
-        log_start_offset: bounds.log_start.raw(),
-        aborted_transactions: limits.committed_only.then(Vec::new),
-        records: Some(records),
-        ..Default::default()
-    };
-    let data = match found {
-        Found::Records(it) => {
-            let bounds = it.bounds;
-            bounds_part(bounds, grant.tie(it.into_bytes()))
-        }
-        Found::Nothing(bounds) => bounds_part(bounds, Bytes::new()),
-        Found::Diverging(bounds) => PartitionData {
-            diverging_epoch: EpochEndOffset {
-                epoch: LEADER_EPOCH,
-                end_offset: bounds.high_watermark.raw(),
+/// What all partitions of one answer share.
+struct Told<'a> {
+    call: &'a Call,
+    committed_only: bool,
+    /// Held by the records until they are sent.
+    grant: Arc<Grant>,
+}
+
+impl Told<'_> {
+    fn answer(&self, wanted: &Wanted, found: Found) -> Answer {
+        let data = match found {
+            Found::Records(it) => {
+                let bounds = it.bounds;
+                self.read(bounds, self.grant.tie(it.into_bytes()))
+            }
+            Found::Nothing(bounds) => self.read(bounds, Bytes::new()),
+            Found::Diverging(bounds) => PartitionData {
+                diverging_epoch: EpochEndOffset {
+                    epoch: LEADER_EPOCH,
+                    end_offset: bounds.high_watermark.raw(),
+                    ..Default::default()
+                },
+                ..self.read(bounds, Bytes::new())
+            },
+            Found::Failed(code) => PartitionData {
+                error_code: self.call.code(code),
+                high_watermark: -1,
+                records: Some(Bytes::new()),
                 ..Default::default()
             },
-            ..bounds_part(bounds, Bytes::new())
-        },
-        Found::Failed(code) => PartitionData {
-            error_code: call.code(code),
-            high_watermark: -1,
-            records: Some(Bytes::new()),
+        };
+        let data = PartitionData { partition_index: wanted.partition, ..data };
+        Answer { topic: wanted.topic.clone(), data }
+    }
+
+    fn read(&self, bounds: Bounds, records: Bytes) -> PartitionData {
+        PartitionData {
+            high_watermark: bounds.high_watermark.raw(),
+            last_stable_offset: bounds.high_watermark.raw(),
+            log_start_offset: bounds.log_start.raw(),
+            aborted_transactions: self.committed_only.then(Vec::new),
+            records: Some(records),
             ..Default::default()
-        },
-    };
-    let data = PartitionData { partition_index: wanted.partition, ..data };
-    Answer { topic: wanted.topic.clone(), data }
+        }
+    }
 }
 
 /// Neighbours of one topic go together; the order stays.

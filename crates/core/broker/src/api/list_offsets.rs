@@ -1,8 +1,9 @@
 //! ListOffsets, v1-11: where a partition begins, ends, or has its records of a time.
 //!
-//! Ours: there are no transactions, so the last stable offset is the high watermark in both isolation
-//! levels, and no remote storage, so the local log is the log. The search by time reads from disk and
-//! is not bounded by `timeout_ms`.
+//! Ours: there are no transactions, so the last stable offset is the high watermark in both
+//! isolation levels, and no remote storage, so the local log is the log. The search by time reads
+//! from disk and is not bounded by `timeout_ms`. Of a partition named twice the first is answered;
+//! Kafka refuses both.
 
 use super::{Call, Handler, Reply, place};
 use crate::code::ErrorCode;

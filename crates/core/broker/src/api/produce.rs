@@ -2,11 +2,13 @@
 //!
 //! Everything is appended when the request's turn comes; the answer waits for the disk. So requests
 //! that arrive while the disk is busy share its next sync, those of one connection too.
-//! Ours, besides what `admission` says: `acks=1` waits for the disk like `acks=-1`, because one node
-//! has nothing else to offer. `timeout_ms` is not obeyed: an answer before the outcome is known
-//! would only make clients repeat. A partition named twice in a request is appended to twice. A
-//! failed sync fails every partition of the request. Versions 0 to 2 are advertised, as Kafka does
-//! for old librdkafka, and not served. Transactional batches are refused: there are no transactions.
+//! Ours, besides what `admission` says: `acks=1` waits for the disk like `acks=-1`, because one
+//! node has nothing else to offer. `timeout_ms` is not obeyed: an answer before the outcome is
+//! known would only make clients repeat. A partition named twice in a request is appended to twice.
+//! A failed sync fails every partition of the request. A repeated batch is answered without a
+//! timestamp; Kafka gives the batch's. The log start is told with success only. Versions 0 to 2 are
+//! advertised, as Kafka does for old librdkafka, and not served. Transactional batches are refused:
+//! there are no transactions.
 
 use super::{Call, Handler, Reply, place};
 use crate::admission::{Refusal, admit};

@@ -1,3 +1,5 @@
+//! Sessions driven by hand: epochs, news, and who gives way.
+
 use super::*;
 use bytes::Bytes;
 

@@ -1,7 +1,8 @@
 //! The four codecs of record batches, with a bound on what comes out.
 //!
 //! Owns: codec ids and names, compression at the default level, decompression up to a limit that
-//! the caller names. Does not own: which codec a topic wants (`broker`), batch framing ([`record`]).
+//! the caller names. Does not own: which codec a topic wants (`broker`), the framing of batches
+//! ([`record`]).
 //!
 //! Invariants
 //! - Decompression is total: any input gives bytes or an [`Error`], never a panic.
@@ -134,9 +135,9 @@ pub fn decompress(codec: Codec, data: &[u8], limit_bytes: usize) -> Result<Vec<u
     }
 }
 
-/// Frames one after the other, a decoder for each: one decoder reuses the first frame's buffers, which
-/// fit only that frame's block size. A frame that is cut off between two blocks reads as complete;
-/// the batch's record count notices.
+/// Frames one after the other, a decoder for each: one decoder reuses the first frame's buffers,
+/// which fit only that frame's block size. A frame that is cut off between two blocks reads as
+/// complete; the batch's record count notices.
 fn unlz4(data: &[u8], limit_bytes: usize) -> io::Result<Option<Vec<u8>>> {
     let mut out = Vec::new();
     let rest = &mut { data };

@@ -1,3 +1,5 @@
+//! Round trips, bombs, damage and the two framings of snappy.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -1,6 +1,7 @@
 //! Batches from records.
 //!
-//! Owns: encoding, for internal topics and tests, and putting a batch's records under another codec.
+//! Owns: encoding, for internal topics and tests, and putting a batch's records under another
+//! codec.
 //! Does not own: batching by size or time (clients do that).
 
 use super::header::{

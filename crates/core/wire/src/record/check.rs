@@ -19,8 +19,8 @@ pub struct Contents {
 
 /// Checks one produced batch: format, length, checksum, codec, consistent counts, no control batch,
 /// base offset 0, sequence with producer id, and every record. `visit` sees each record in order.
-/// Cost: two passes over the bytes (checksum, varints); compressed batches are decompressed, into at
-/// most `limit_bytes`.
+/// Cost: two passes over the bytes (checksum, varints); compressed batches are decompressed, into
+/// at most `limit_bytes`.
 ///
 /// # Errors  [`Error::Record`] names the record by its index; all others concern the batch.
 pub fn check_produced(

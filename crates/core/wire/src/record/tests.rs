@@ -1,3 +1,5 @@
+//! Batches built, read, damaged and compared with a second implementation.
+
 use super::*;
 use crate::compression::Codec;
 use bytes::{Bytes, BytesMut};
@@ -325,7 +327,7 @@ fn every_rule_at_the_door_has_its_refusal() {
 
 #[test]
 fn a_bad_record_is_named_by_its_index() {
-    // A record of one value byte: length 8, attributes, ts delta, offset delta, key -1, 1, value, 0.
+    // Length 7, attributes, timestamp and offset delta, no key, value length 1, value, no headers.
     let batch = simple(&["a", "b", "c"]);
     let second = HEADER_LEN + 8;
     assert_eq!(&batch[second..second + 8], &[14, 0, 2, 2, 1, 2, b'b', 0]);
