@@ -1,7 +1,11 @@
 //! The world as a test wants it: a clock turned by hand and randomness from a seed.
 //!
-//! Owns: simulated time and randomness, and the disk that fails on demand. Does not own:
-//! scheduling of tasks.
+//! Owns: simulated time and randomness, and (in [`disk`]) the disk that fails on demand. Does not
+//! own: scheduling of tasks.
+
+pub mod disk;
+
+pub use disk::SimDisk;
 
 use crate::clock::{Clock, Instant, Sleep};
 use crate::random::Random;
