@@ -8,7 +8,7 @@
 use crate::engine::Engine;
 use crate::field;
 use crate::lock;
-use crate::partition::{Shared, State};
+use crate::partition::{Life, Shared, State};
 use crate::position::{Offset, PartitionId};
 use crate::producers::Producers;
 use crate::segment::Extent;
@@ -77,6 +77,11 @@ pub(crate) fn read_slots(disk: &dyn Disk, root: &Path) -> io::Result<Slots> {
             Some(_) => {}
             None => slots.unreadable = Some(path),
         }
+    }
+    // A killed process may have left it to the kernel only; recovery must be able to build on it.
+    if let Some(newest) = &slots.newest {
+        disk.open(&slot_path(root, newest.number), Open::ReadWrite)?.sync_data()?;
+        disk.sync_dir(root)?;
     }
     Ok(slots)
 }
@@ -208,7 +213,7 @@ impl Engine {
         let number = self.checkpoints.load(Ordering::Relaxed) + 1;
         let partitions = partitions.iter().filter_map(|shared| {
             let state = lock(&shared.state);
-            (!state.deleted).then(|| Saved::of(shared, &state))
+            (state.life != Life::Gone).then(|| Saved::of(shared, &state))
         });
         let partitions = partitions.collect();
         let checkpoint = Checkpoint { log_id: self.log_id, number, covered, partitions };

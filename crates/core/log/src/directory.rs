@@ -12,6 +12,27 @@ use systole_world::{Disk, File, Open};
 /// Changes with any change of bytes on disk that an older version would misread.
 pub(crate) const FORMAT: u32 = 1;
 
+/// Makes the directory and those inside it, durably. Until the first start is complete nobody knows
+/// which of the directories above were made by an earlier attempt, so all are synced.
+pub(crate) fn create(disk: &dyn Disk, root: &Path) -> io::Result<()> {
+    for dir in ["wal", "partitions"] {
+        disk.create_dir_all(&root.join(dir))?;
+    }
+    disk.sync_dir(root)?;
+    if disk.exists(&root.join("format"))? {
+        return Ok(());
+    }
+    for dir in root.ancestors().skip(1) {
+        let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+        match disk.sync_dir(dir) {
+            // Then it is not ours to read, and we made nothing in it.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            outcome => outcome?,
+        }
+    }
+    Ok(())
+}
+
 /// Takes the directory for this process, or says who has it. Held until the result is dropped.
 pub(crate) fn take(disk: &dyn Disk, root: &Path) -> Result<Arc<dyn File>, OpenError> {
     let path = root.join("lock");
@@ -41,7 +62,11 @@ pub(crate) enum Format {
 
 pub(crate) fn read_format(disk: &dyn Disk, root: &Path) -> Result<Format, OpenError> {
     let path = root.join("format");
-    let text = match disk.open(&path, Open::Read).and_then(|it| read_text(&*it)) {
+    let read = |file: Arc<dyn File>| {
+        file.sync_data()?; // a killed process may have left it to the kernel only
+        read_text(&*file)
+    };
+    let text = match disk.open(&path, Open::ReadWrite).and_then(read) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Format::Absent),
         Err(error) => return Err(OpenError::io(&path)(error)),

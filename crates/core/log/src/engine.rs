@@ -16,7 +16,7 @@ use crate::error::AppendError;
 use crate::keeper::Chores;
 use crate::lock;
 use crate::options::{Options, PartitionConfig};
-use crate::partition::Shared;
+use crate::partition::{Life, Shared};
 use crate::position::{Offset, PartitionId};
 use crate::report::DamageBook;
 use crate::segment::handles::Handles;
@@ -47,6 +47,8 @@ pub(crate) struct Engine {
     /// Batches in memory that are not in a segment.
     pub(crate) tail_bytes: AtomicU64,
     pub(crate) wal_bytes: AtomicU64,
+    /// Something was published that no sync covers yet.
+    unsynced: AtomicBool,
     /// The newest group whose effects every partition shows.
     pub(crate) published: AtomicU64,
     /// Checkpoints taken so far, and the newest group that the last one covers.
@@ -115,6 +117,7 @@ impl Engine {
             filled: Condvar::new(),
             tail_bytes: AtomicU64::new(0),
             wal_bytes: AtomicU64::new(0),
+            unsynced: AtomicBool::new(false),
             published: AtomicU64::new(0),
             checkpoints: AtomicU64::new(0),
             checkpointed: AtomicU64::new(0),
@@ -243,6 +246,7 @@ impl Engine {
         let (sequence, spare_wanted) = (wal.written(), wal.wants_spare());
         let relaxed = group.iter().any(|it| !it.durable);
         if relaxed {
+            self.unsynced.store(true, Ordering::Release);
             self.publish(&group, |it| !it.durable);
             self.commits.written(last);
         }
@@ -252,6 +256,7 @@ impl Engine {
                 self.fail(Some(&group), &error);
                 return true;
             }
+            self.unsynced.store(false, Ordering::Release);
             self.publish(&group, |it| it.durable);
             self.commits.durable(last);
         }
@@ -264,11 +269,13 @@ impl Engine {
     }
 
     /// Makes durable what was answered without a sync. Blocks on an fdatasync if there is any.
-    pub(crate) fn sync_relaxed(&self) {
-        let outcome = lock(&self.wal).sync();
-        if let Err(error) = outcome {
-            self.fail(None, &error);
+    pub(crate) fn sync_relaxed(&self) -> io::Result<()> {
+        if self.unsynced.load(Ordering::Acquire) {
+            let mut wal = lock(&self.wal);
+            wal.sync()?;
+            self.unsynced.store(false, Ordering::Release);
         }
+        Ok(())
     }
 
     fn publish(&self, group: &[Queued], which: impl Fn(&Queued) -> bool) {
@@ -286,7 +293,7 @@ impl Engine {
         let mut state = lock(&shared.state);
         shared.advance(end);
         state.notify();
-        if !state.deleted {
+        if state.life != Life::Gone {
             self.chores.list(shared, &mut state, self.options.fill_partition_bytes);
         }
     }
@@ -301,7 +308,7 @@ impl Engine {
 
     pub(crate) fn publish_delete(&self, shared: &Arc<Shared>) {
         let mut state = lock(&shared.state);
-        state.deleted = true;
+        state.life = Life::Gone;
         state.tail.clear();
         self.tail_bytes.fetch_sub(std::mem::take(&mut state.tail_bytes), Ordering::Relaxed);
         state.notify();
@@ -348,9 +355,9 @@ impl Engine {
         for Queued { shared, entry, .. } in group {
             match entry.kind {
                 Kind::Batch | Kind::Trim => {}
-                Kind::Delete => lock(&shared.state).deleted = false,
+                Kind::Delete => lock(&shared.state).life = Life::Open,
                 Kind::Create => {
-                    lock(&shared.state).deleted = true;
+                    lock(&shared.state).life = Life::Gone;
                     let mut partitions =
                         self.partitions.write().unwrap_or_else(std::sync::PoisonError::into_inner);
                     partitions.remove(&shared.id);

@@ -11,7 +11,7 @@
 use crate::engine::Engine;
 use crate::error::AppendError;
 use crate::lock;
-use crate::partition::{Directory, Shared, State, Stored};
+use crate::partition::{Directory, Life, Shared, State, Stored};
 use crate::position::Offset;
 use crate::segment::{Extent, Segment, SegmentFile, index};
 use crate::wal::writer::is_full;
@@ -224,13 +224,15 @@ impl Engine {
     /// What came in meanwhile, or is not durable yet, must not be forgotten.
     fn relist(&self, shared: &Arc<Shared>) {
         let mut state = lock(&shared.state);
-        if !state.tail.is_empty() && !state.deleted {
+        if !state.tail.is_empty() && state.life != Life::Gone {
             self.chores.list(shared, &mut state, u64::MAX);
         }
     }
 
     /// Writes the batches below `up_to` into segments. The caller has the turn.
     pub(crate) fn fill(&self, shared: &Shared, up_to: Offset) -> io::Result<()> {
+        // Segments hold only what the write-ahead log holds durably; `up_to` was read before.
+        self.sync_relaxed()?;
         while let Some(load) = self.next_load(shared, up_to) {
             self.write_load(shared, &load)?;
         }
@@ -243,7 +245,7 @@ impl Engine {
     fn next_load(&self, shared: &Shared, up_to: Offset) -> Option<Load> {
         let mut state = lock(&shared.state);
         let first = state.tail.front().map(|it| it.header).filter(|it| it.last() < up_to)?;
-        if state.deleted {
+        if state.life == Life::Gone {
             return None;
         }
         if state.wants_roll(state.segments.last().map(|it| (it.base(), it.extent)), &first) {

@@ -8,7 +8,7 @@ use crate::engine::{Engine, Queued};
 use crate::error::{AppendError, OpenError};
 use crate::lock;
 use crate::options::{Options, PartitionConfig};
-use crate::partition::Partition;
+use crate::partition::{Life, Partition};
 use crate::position::{Offset, PartitionId};
 use crate::recovery::{self, Opened};
 use crate::report::{Damage, RecoveryReport};
@@ -137,13 +137,13 @@ impl Log {
     pub fn delete(&self, id: PartitionId) -> Result<Ticket, AppendError> {
         let partition = self.partition(id).ok_or(AppendError::Deleted)?;
         let mut state = lock(&partition.shared.state);
-        if state.deleted {
+        if state.life != Life::Open {
             return Err(AppendError::Deleted);
         }
         let entry = Entry::control(Kind::Delete, id, Offset::ZERO);
         let shared = Arc::clone(&partition.shared);
         let ticket = self.engine.enqueue(Queued::new(shared, entry, true))?;
-        state.deleted = true;
+        state.life = Life::Closing;
         state.notify();
         Ok(ticket)
     }
@@ -194,7 +194,8 @@ impl Log {
             let mut state = lock(&partition.shared.state);
             state.producers.expire(expired);
             sync |= state.config.flush_age.is_some();
-            let Some(start) = retention::due(&state, now).filter(|_| !state.deleted) else {
+            let Some(start) = retention::due(&state, now).filter(|_| state.life == Life::Open)
+            else {
                 continue;
             };
             let entry = Entry::control(Kind::Trim, partition.id(), start);
@@ -203,8 +204,8 @@ impl Log {
                 state.latest = ticket;
             } // else the log says elsewhere why it refuses; the next call tries again
         }
-        if sync {
-            self.engine.sync_relaxed();
+        if sync && let Err(error) = self.engine.sync_relaxed() {
+            self.engine.fail(None, &error);
         }
     }
 

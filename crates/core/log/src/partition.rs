@@ -44,7 +44,7 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) config: PartitionConfig,
-    pub(crate) deleted: bool,
+    pub(crate) life: Life,
     pub(crate) log_start: Offset,
     /// The offset of the next append.
     pub(crate) next: Offset,
@@ -63,6 +63,16 @@ pub(crate) struct State {
     watchers: Vec<(u64, Arc<Notify>)>,
     next_watcher: u64,
     hints: VecDeque<(u64, Spot)>,
+}
+
+/// Whether the partition is still there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Life {
+    Open,
+    /// Its deletion is on the way to the disk: nobody may use it, but it is not gone yet.
+    Closing,
+    /// Its deletion is durable.
+    Gone,
 }
 
 /// How much of the partition's directory is certain.
@@ -86,7 +96,7 @@ impl Shared {
     pub(crate) fn new(id: PartitionId, dir: PathBuf, config: PartitionConfig) -> Self {
         let state = State {
             config,
-            deleted: false,
+            life: Life::Open,
             log_start: Offset::ZERO,
             next: Offset::ZERO,
             tail: VecDeque::new(),
@@ -252,7 +262,7 @@ impl Partition {
         self.engine.admit(batch.len())?;
         let now = self.engine.world.clock.now();
         let mut state = lock(&self.shared.state);
-        if state.deleted {
+        if state.life != Life::Open {
             return Err(AppendError::Deleted);
         }
         if origin == Origin::Client
@@ -277,7 +287,8 @@ impl Partition {
         let ticket = self.engine.enqueue(Queued::new(shared, entry, durable))?;
         state.relaxed_records = if durable { 0 } else { relaxed };
         state.latest = ticket;
-        state.producers.note(&header, self.shared.high_watermark(), now);
+        let settled = state.written();
+        state.producers.note(&header, settled, now);
         state.push(Stored { header, bytes });
         Ok(Appended {
             base_offset: header.base,
@@ -332,7 +343,7 @@ impl Partition {
     pub fn read(&self, from: Offset, max_bytes: usize) -> Result<Records, ReadError> {
         let state = lock(&self.shared.state);
         let bounds = self.bounds_of(&state);
-        if state.deleted {
+        if state.life != Life::Open {
             return Err(ReadError::Deleted);
         }
         if from < bounds.log_start || from > bounds.high_watermark {
@@ -377,7 +388,7 @@ impl Partition {
         let partition = self.shared.id;
         // Retention may have removed the file while it was being read: that is no damage.
         let bounds = self.bounds();
-        if lock(&self.shared.state).deleted {
+        if lock(&self.shared.state).life != Life::Open {
             return ReadError::Deleted;
         }
         if last < bounds.log_start {
@@ -466,7 +477,7 @@ impl Partition {
     pub fn delete_before(&self, offset: Offset) -> Result<Ticket, DeleteError> {
         let mut state = lock(&self.shared.state);
         let bounds = self.bounds_of(&state);
-        if state.deleted {
+        if state.life != Life::Open {
             return Err(DeleteError::Refused(AppendError::Deleted));
         }
         if offset > bounds.high_watermark {

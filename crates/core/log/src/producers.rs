@@ -3,8 +3,8 @@
 //! Owns: the rules of Kafka's idempotent producer for one partition, as a pure state. Does not own:
 //! handing out producer ids, transactions, or when to expire (the owner passes the time).
 //!
-//! Invariant: for every producer at least [`WINDOW`] batches below the durable end are remembered,
-//! as far as they existed; so a roll-back to the durable end still knows them.
+//! Invariant: for every producer at least [`WINDOW`] batches below the settled end are remembered,
+//! as far as they existed; so a roll-back and a checkpoint still know them.
 //!
 //! # Source  Kafka `ProducerStateManager`, `ProducerAppendInfo`; KIP-98, KIP-360
 
@@ -84,9 +84,9 @@ impl Producers {
         if first_sequence == expected { Verdict::Append } else { Verdict::OutOfOrder { expected } }
     }
 
-    /// Takes note of a batch that was appended or replayed. `durable_end`: below it nothing can be
+    /// Takes note of a batch that was appended or replayed. `settled`: below it nothing can be
     /// rolled back.
-    pub(crate) fn note(&mut self, header: &Header, durable_end: Offset, at: Timestamp) {
+    pub(crate) fn note(&mut self, header: &Header, settled: Offset, at: Timestamp) {
         let Some(writer) = header.producer else { return };
         let Some(first_sequence) = writer.first_sequence else { return };
         let entry = self
@@ -101,7 +101,7 @@ impl Producers {
             first: header.base,
             last: header.last(),
         });
-        let durable = entry.batches.iter().take_while(|it| it.last < durable_end).count();
+        let durable = entry.batches.iter().take_while(|it| it.last < settled).count();
         entry.batches.drain(..durable.saturating_sub(WINDOW));
     }
 

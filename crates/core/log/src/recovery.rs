@@ -24,7 +24,7 @@ use crate::segment::{self, Extent, Segment};
 use crate::wal::chain::{self, Chain};
 use crate::wal::frame::{self, Place};
 use crate::wal::writer::{Resume, Sizes, is_full};
-use crate::wal::{Kind, Wal};
+use crate::wal::{Kind, Sequence, Wal};
 use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::io;
@@ -33,6 +33,11 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use systole_world::{File, Open, World};
+
+/// A start begins so many group numbers later. A group behind a torn one may hide from the scan until
+/// the torn one is overwritten; its number must not be given to another meanwhile. No process
+/// writes so many groups before it syncs one.
+const LIFE: Sequence = 1 << 32;
 
 /// Rolls happen where they happened before and nowhere else.
 const NO_ROLL: PartitionConfig = PartitionConfig {
@@ -56,9 +61,7 @@ pub(crate) fn open(world: &World, root: &Path, options: Options) -> Result<Opene
     let began = world.clock.instant();
     let disk = Arc::clone(&world.disk);
     let wal_dir = root.join("wal");
-    for dir in [wal_dir.clone(), root.join("partitions")] {
-        disk.create_dir_all(&dir).map_err(OpenError::io(&dir))?;
-    }
+    directory::create(&*disk, root).map_err(OpenError::io(root))?;
     let lock = directory::take(&*disk, root)?;
     let format = directory::read_format(&*disk, root)?;
     let slots = checkpoint::read_slots(&*disk, root).map_err(OpenError::io(root))?;
@@ -69,7 +72,8 @@ pub(crate) fn open(world: &World, root: &Path, options: Options) -> Result<Opene
     let covered = slots.newest.as_ref().map_or(0, |it| it.covered);
     let scanned = scan(world, &files, log_id).map_err(OpenError::io(&wal_dir))?;
     report.wal_bytes = scanned.bytes;
-    let highest = scanned.found.iter().map(|it| it.head.sequence).max().unwrap_or(0).max(covered);
+    let seen = scanned.found.iter().map(|it| it.head.sequence).max().unwrap_or(0).max(covered);
+    let highest = seen + LIFE;
     let chain = chain::choose(scanned.found, covered);
     let previous = chain.groups.last().map_or(covered, |it| it.head.sequence);
 
@@ -86,7 +90,7 @@ pub(crate) fn open(world: &World, root: &Path, options: Options) -> Result<Opene
     engine.published.store(highest, Ordering::Release);
     note_found(&engine, root, (&format, &slots, &chain));
 
-    let dirty = highest > covered || slots.newest.is_none() || slots.unreadable.is_some();
+    let dirty = seen > covered || slots.newest.is_none() || slots.unreadable.is_some();
     let recovery = Recovery { engine: &engine, files, report: &mut report };
     recovery.run(slots, &chain, dirty).map_err(OpenError::io(root))?;
     report.damage = engine.damage.all();
@@ -165,12 +169,12 @@ impl Recovery<'_> {
         if let Some(checkpoint) = slots.newest {
             self.load(checkpoint)?;
         }
-        if !certain {
-            self.adopt()?;
-        }
         self.report.groups_dropped = chain.dropped;
         self.report.groups_replayed = chain.groups.len();
-        self.replay(chain)?;
+        let deleted = self.replay(chain)?;
+        if !certain {
+            self.adopt(&deleted)?;
+        }
         self.report.partitions = self.engine.all_shared().len();
         match self.finish().and_then(|()| self.settle(dirty)) {
             Ok(()) if certain => self.remove_orphans()?,
@@ -218,25 +222,46 @@ impl Recovery<'_> {
             }
             drop(state);
             self.look_ahead(&shared)?;
+            self.leave_short_segment(&shared)?;
         }
         Ok(())
     }
 
-    /// Without a checkpoint to rely on, the directories say which partitions there are.
-    fn adopt(&self) -> io::Result<()> {
+    /// An active segment that is shorter than it was must not be appended to.
+    fn leave_short_segment(&self, shared: &Shared) -> io::Result<()> {
+        let active = lock(&shared.state).segments.last().cloned();
+        let Some(active) = active else { return Ok(()) };
+        let there = match self.engine.handles.log(&active.file, Open::ReadWrite) {
+            Ok(log) => log.len()?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(error),
+        };
+        if there < active.extent.bytes {
+            lock(&shared.state).ahead.insert(active.extent.end);
+        }
+        Ok(())
+    }
+
+    /// Without a checkpoint to rely on, the directories say which partitions there are besides
+    /// those that the write-ahead log knows.
+    fn adopt(&self, deleted: &BTreeSet<PartitionId>) -> io::Result<()> {
         for (_, id) in self.partition_dirs()? {
-            if self.find(id).is_some() {
-                continue;
-            }
-            let shared = self.add(id);
-            self.look_ahead(&shared)?;
-            let mut state = lock(&shared.state);
-            if let Some(first) = state.ahead.first().copied() {
-                (state.log_start, state.next) = (first, first);
-                shared.advance(first);
+            if self.find(id).is_none() && !deleted.contains(&id) {
+                let shared = self.add(id);
+                self.look_ahead(&shared)?;
+                Self::begin_at_first_segment(&shared);
             }
         }
         Ok(())
+    }
+
+    /// What lay before the first segment that is left was trimmed.
+    fn begin_at_first_segment(shared: &Shared) {
+        let mut state = lock(&shared.state);
+        if let Some(first) = state.ahead.first().copied() {
+            (state.log_start, state.next) = (first, first);
+            shared.advance(first);
+        }
     }
 
     fn partition_dirs(&self) -> io::Result<Vec<(PathBuf, PartitionId)>> {
@@ -290,7 +315,8 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    fn replay(&mut self, chain: &Chain) -> io::Result<()> {
+    /// Gives the partitions that were deleted.
+    fn replay(&mut self, chain: &Chain) -> io::Result<BTreeSet<PartitionId>> {
         let mut deleted = BTreeSet::new();
         let mut current: Option<(usize, Bytes)> = None;
         for group in &chain.groups {
@@ -310,7 +336,7 @@ impl Recovery<'_> {
                 }
             }
         }
-        Ok(())
+        Ok(deleted)
     }
 
     fn apply(
@@ -324,11 +350,18 @@ impl Recovery<'_> {
         } else {
             let shared = self.add(place.partition);
             self.look_ahead(&shared)?;
+            if place.kind != Kind::Create {
+                Self::begin_at_first_segment(&shared); // its beginning was in a lost checkpoint
+            }
             shared
         };
         match place.kind {
             Kind::Create => {}
-            Kind::Trim => self.engine.publish_trim(&shared, place.first),
+            Kind::Trim => {
+                self.engine.publish_trim(&shared, place.first);
+                // Now: a segment that went then must not be appended to.
+                self.engine.remove_due();
+            }
             Kind::Delete => {
                 deleted.insert(place.partition);
                 self.engine.publish_delete(&shared);

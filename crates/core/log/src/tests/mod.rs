@@ -3,6 +3,7 @@
 //! Owns: batches and small settings for tests. Reading order: [`basics`] -> `crash` -> `faults`.
 
 mod basics;
+mod crash;
 
 use crate::{Options, PartitionId};
 use systole_kit::Uuid;

@@ -62,7 +62,7 @@ pub(crate) struct Resume {
     pub(crate) log_id: u64,
     /// The last group that counts.
     pub(crate) previous: Sequence,
-    /// The highest number ever seen, counting or not.
+    /// No group before this start has a higher number.
     pub(crate) highest: Sequence,
 }
 
@@ -90,6 +90,8 @@ impl Wal {
             next: resume.highest + 1,
             buffer: Vec::new(),
         };
+        // A killed process may have made one without the name being durable.
+        it.disk.sync_dir(dir)?;
         for path in used {
             let file = it.disk.open(&path, Open::ReadWrite)?;
             let number = path.file_stem().and_then(|it| it.to_str()).and_then(|it| it.parse().ok());
@@ -214,7 +216,8 @@ impl Wal {
         let keep = self.sizes.spare_files_max;
         let mut kept = Vec::new();
         for (at, spare) in self.spares.drain(..).enumerate() {
-            if at < keep && (at == 0 || spare.bytes >= small) {
+            let useful = spare.bytes >= self.sizes.first_file_bytes;
+            if useful && at < keep && (at == 0 || spare.bytes >= small) {
                 kept.push(spare);
             } else if let Err(error) = self.disk.remove_file(&spare.path) {
                 tracing::warn!(path = %spare.path.display(), %error, "spare file not removed");

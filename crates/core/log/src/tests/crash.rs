@@ -1,0 +1,455 @@
+//! Thousands of crashes at every kind of step, and what must be true after each.
+//!
+//! Owns: a model of what was promised, random work against it, and the check after a crash. Does
+//! not own: damage to bytes at rest and failing disks (`faults`).
+//!
+//! One seed is one life of a directory: open, work, crash at a random change of the disk (often in
+//! the middle of a recovery), open again, check, go on. A failure prints its seed; running that
+//! seed alone repeats it.
+
+use super::{Batch, content, small};
+use crate::{
+    Log, Offset, Options, Origin, Partition, PartitionConfig, PartitionId, ReadError, Ticket,
+};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use systole_kit::{Timestamp, Uuid};
+use systole_world::sim::{HandClock, SeededRandom, SimDisk};
+use systole_world::{Random, World};
+
+/// Per test function; the four together make 10,000.
+const CRASHES: usize = 2_500;
+/// A number in this variable runs so many instead, from the same seeds on.
+const MORE: &str = "SYSTOLE_LOG_CRASHES";
+
+#[test]
+fn crashes_between_any_two_changes_lose_nothing_that_was_acknowledged() {
+    live_through(CRASHES, 0, Flavour { power_loss: true, relaxed: false });
+}
+#[test]
+fn more_crashes_from_other_seeds_lose_nothing_either() {
+    live_through(CRASHES, 1 << 32, Flavour { power_loss: true, relaxed: false });
+}
+#[test]
+fn a_killed_process_loses_nothing_that_was_acknowledged() {
+    live_through(CRASHES, 2 << 32, Flavour { power_loss: false, relaxed: false });
+}
+#[test]
+fn relaxed_partitions_lose_only_their_end() {
+    live_through(CRASHES, 3 << 32, Flavour { power_loss: true, relaxed: true });
+}
+
+#[derive(Clone, Copy)]
+struct Flavour {
+    /// Crashes are of the machine; otherwise mostly of the process, with a later power loss.
+    power_loss: bool,
+    /// Some appends are answered without a sync: those may be lost.
+    relaxed: bool,
+}
+
+fn live_through(crashes: usize, first_seed: u64, flavour: Flavour) {
+    let crashes = std::env::var(MORE).ok().and_then(|it| it.parse().ok()).unwrap_or(crashes);
+    let (mut seen, mut seed) = (0, first_seed);
+    while seen < crashes {
+        let mut life = Life::new(seed, flavour);
+        for _ in 0..6 {
+            seen += usize::from(life.round());
+        }
+        seed += 1;
+    }
+}
+
+/// A batch as the model remembers it.
+#[derive(Debug, Clone)]
+struct Promise {
+    base: Offset,
+    end: Offset,
+    content: Content,
+    ticket: Ticket,
+    acknowledged: bool,
+    /// Producer and first sequence.
+    producer: Option<(i64, i32)>,
+    count: i32,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Content(Vec<u8>);
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
+#[derive(Debug, Default)]
+struct Promised {
+    batches: Vec<Promise>,
+    created: Option<Ticket>,
+    deleted: Option<Ticket>,
+    gone: bool,
+    /// Where records may and must begin.
+    start_asked: Offset,
+    start_done: Offset,
+    trims: Vec<(Ticket, Offset)>,
+}
+
+impl Promised {
+    fn end(&self) -> Offset {
+        self.batches.last().map_or(self.start_asked, |it| it.end)
+    }
+}
+
+struct Life {
+    seed: u64,
+    flavour: Flavour,
+    dice: SeededRandom,
+    disk: SimDisk,
+    clock: HandClock,
+    world: World,
+    log: Option<Log>,
+    model: BTreeMap<PartitionId, Promised>,
+    counter: u64,
+}
+
+impl Life {
+    fn new(seed: u64, flavour: Flavour) -> Self {
+        let disk = SimDisk::default();
+        let clock = HandClock::starting_at(Timestamp::from_millis(1_000_000_000));
+        let world = World {
+            clock: Arc::new(clock.clone()),
+            random: Arc::new(SeededRandom::new(seed ^ 0x5eed)),
+            disk: Arc::new(disk.clone()),
+        };
+        let dice = SeededRandom::new(seed);
+        let model = BTreeMap::new();
+        Self { seed, flavour, dice, disk, clock, world, log: None, model, counter: 0 }
+    }
+
+    fn below(&self, count: u64) -> u64 {
+        self.dice.next_u64() % count
+    }
+
+    /// Opens, checks, works until the power goes off (or not), crashes. Whether it crashed.
+    fn round(&mut self) -> bool {
+        if self.below(3) == 0 {
+            self.disk.power_off_after(self.below(40)); // during recovery
+        }
+        if !self.open() {
+            self.crash();
+            return true;
+        }
+        self.check();
+        let limit = if self.below(2) == 0 { 60 } else { 400 };
+        self.disk.power_off_after(self.below(limit));
+        for _ in 0..self.below(120) {
+            self.work();
+            self.settle();
+            if self.disk.is_off() {
+                break;
+            }
+        }
+        if self.below(8) == 0 && !self.disk.is_off() {
+            self.log.take().expect("open").close();
+            if !self.disk.is_off() {
+                self.settle_all_open();
+                self.disk.kill();
+                return false;
+            }
+        }
+        self.crash();
+        true
+    }
+
+    fn open(&mut self) -> bool {
+        match Log::open_stepped(&self.world, Path::new("/data"), tiny()) {
+            // The last step of a recovery, removing files, tolerates errors.
+            Ok(_) if self.disk.is_off() => false,
+            Ok((log, report)) => {
+                self.disk.power_off_after(u64::MAX);
+                let seed = self.seed;
+                assert!(report.damage.is_empty(), "seed {seed}: {report:?}");
+                self.log = Some(log);
+                true
+            }
+            Err(error) => {
+                assert!(self.disk.is_off(), "seed {}: {error}", self.seed);
+                false
+            }
+        }
+    }
+
+    fn crash(&mut self) {
+        self.log = None;
+        let power_loss = self.flavour.power_loss || self.below(4) == 0;
+        if power_loss {
+            self.disk.crash(self.dice.next_u64());
+        } else {
+            self.disk.kill();
+        }
+    }
+
+    fn log(&self) -> Log {
+        self.log.clone().expect("open")
+    }
+
+    fn some_partition(&self) -> Option<Partition> {
+        let all = self.log().partitions();
+        let count = u64::try_from(all.len()).unwrap();
+        (count > 0).then(|| all[usize::try_from(self.below(count)).unwrap()].clone())
+    }
+
+    fn work(&mut self) {
+        match self.below(100) {
+            0..=2 => self.create(),
+            3 => self.delete(),
+            4..=6 => self.trim(),
+            7 => self.retain(),
+            8..=12 => self.log().engine().keep(),
+            13 => self.log().engine().checkpoint_now(),
+            14..=45 => {
+                self.log().engine().commit_group();
+            }
+            46 => drop(self.log().engine().sync_relaxed()),
+            _ => self.append(),
+        }
+    }
+
+    fn create(&mut self) {
+        if self.model.values().filter(|it| !it.gone).count() >= 4 {
+            return;
+        }
+        self.counter += 1;
+        let mut topic = [0; 16];
+        self.world.random.fill(&mut topic);
+        let id = PartitionId { topic: Uuid::from_random(topic), index: 0 };
+        let Ok((partition, ticket)) = self.log().create(id, PartitionConfig::default()) else {
+            return;
+        };
+        self.configure(&partition);
+        self.model.insert(id, Promised { created: Some(ticket), ..Promised::default() });
+    }
+
+    fn configure(&self, partition: &Partition) {
+        let relaxed = self.flavour.relaxed && self.below(2) == 0;
+        partition.configure(PartitionConfig {
+            segment_bytes: 1500,
+            retention_age: None,
+            flush_messages: if relaxed { u64::MAX } else { 1 },
+            ..PartitionConfig::default()
+        });
+    }
+
+    fn append(&mut self) {
+        let Some(partition) = self.some_partition() else { return self.create() };
+        self.counter += 1;
+        let count = i32::try_from(1 + self.below(3)).unwrap();
+        let length = if self.below(20) == 0 { 4000 } else { self.below(300) };
+        let mut payload = vec![0; usize::try_from(length).unwrap()];
+        self.dice.fill(&mut payload);
+        payload.extend_from_slice(&self.counter.to_le_bytes());
+        let mut batch = Batch::of(count, &payload).at(self.clock_millis());
+        let promised = self.model.get_mut(&partition.id()).expect("in the model");
+        let producer = self.dice.next_u64().is_multiple_of(2).then(|| {
+            let id = i64::try_from(self.dice.next_u64() % 2).unwrap();
+            (id, next_sequence(&promised.batches, id))
+        });
+        if let Some((id, sequence)) = producer {
+            batch = batch.by(id, 0, sequence);
+        }
+        let bytes = batch.bytes();
+        let Ok(appended) = partition.append(&bytes, Origin::Client) else { return };
+        assert!(!appended.duplicate);
+        promised.batches.push(Promise {
+            base: appended.base_offset,
+            end: appended.last_offset.next(),
+            content: Content(content(&bytes).to_vec()),
+            ticket: appended.ticket,
+            acknowledged: false,
+            producer,
+            count,
+        });
+    }
+
+    fn clock_millis(&self) -> i64 {
+        self.clock.turn(Duration::from_millis(self.below(5)));
+        self.world.clock.now().as_millis()
+    }
+
+    fn delete(&mut self) {
+        let Some(partition) = self.some_partition() else { return };
+        if let Ok(ticket) = self.log().delete(partition.id()) {
+            self.model.get_mut(&partition.id()).expect("in the model").deleted = Some(ticket);
+        }
+    }
+
+    fn trim(&mut self) {
+        let Some(partition) = self.some_partition() else { return };
+        let end = partition.bounds().high_watermark.raw();
+        let to = Offset::new(end - i64::try_from(self.below(6)).unwrap());
+        let promised = self.model.get_mut(&partition.id()).expect("in the model");
+        if let Ok(ticket) = partition.delete_before(to)
+            && ticket != Ticket::NONE
+        {
+            promised.start_asked = promised.start_asked.max(to);
+            promised.trims.push((ticket, to));
+        }
+    }
+
+    /// Retention by size; the model learns the outcome from what the log says, within what is
+    /// allowed.
+    fn retain(&mut self) {
+        let Some(partition) = self.some_partition() else { return };
+        let config = partition.config();
+        let limit = Some(1000 + self.below(4000));
+        partition.configure(PartitionConfig { retention_bytes: limit, ..config });
+        self.log().maintain(self.world.clock.now());
+        partition.configure(config);
+        let promised = self.model.get_mut(&partition.id()).expect("in the model");
+        promised.start_asked = promised.start_asked.max(partition.bounds().high_watermark);
+    }
+
+    /// Notes which promises hold from now on.
+    fn settle(&mut self) {
+        let log = self.log();
+        let done = |ticket: Ticket| log.outcome(ticket) == Some(Ok(()));
+        for promised in self.model.values_mut() {
+            for it in promised.batches.iter_mut().rev().take_while(|it| !it.acknowledged) {
+                it.acknowledged = done(it.ticket);
+            }
+            for (ticket, to) in &promised.trims {
+                if done(*ticket) {
+                    promised.start_done = promised.start_done.max(*to);
+                }
+            }
+            if promised.created.is_some_and(done) {
+                promised.created = None;
+            }
+            if promised.deleted.is_some_and(done) {
+                promised.gone = true;
+            }
+        }
+    }
+
+    /// After an orderly stop everything that was appended is there.
+    fn settle_all_open(&mut self) {
+        for promised in self.model.values_mut() {
+            promised.created = None;
+            promised.gone |= promised.deleted.is_some();
+            promised.batches.iter_mut().for_each(|it| it.acknowledged = true);
+            promised.start_done =
+                promised.trims.iter().map(|it| it.1).fold(promised.start_done, Offset::max);
+        }
+    }
+
+    fn check(&mut self) {
+        let log = self.log();
+        let seed = self.seed;
+        for partition in log.partitions() {
+            let promised = self.model.get(&partition.id());
+            assert!(promised.is_some_and(|it| !it.gone), "seed {seed}: {} is back", partition.id());
+        }
+        let mut model = std::mem::take(&mut self.model);
+        model.retain(|id, promised| {
+            if let Some(partition) = log.partition(*id) {
+                self.check_partition(&partition, promised);
+                return true;
+            }
+            let may_be_gone = promised.gone
+                || promised.deleted.is_some()
+                || (promised.created.is_some()
+                    && !promised.batches.iter().any(|it| it.acknowledged))
+                || self.flavour.relaxed && promised.created.is_some();
+            assert!(may_be_gone, "seed {seed}: {id} is lost: {promised:?}");
+            false
+        });
+        self.model = model;
+    }
+
+    fn check_partition(&self, partition: &Partition, promised: &mut Promised) {
+        let seed = self.seed;
+        let bounds = partition.bounds();
+        let (start, end) = (bounds.log_start, bounds.high_watermark);
+        let at = format!("seed {seed}, {} {bounds:?}", partition.id());
+        assert!(
+            promised.start_done <= start && start <= promised.start_asked,
+            "{at}: {promised:?}"
+        );
+        let acknowledged = promised.batches.iter().rfind(|it| it.acknowledged).map(|it| it.end);
+        let certain =
+            if self.flavour.relaxed { Offset::ZERO } else { acknowledged.unwrap_or_default() };
+        assert!(certain <= end && end <= promised.end().max(start), "{at}: acknowledged {certain}");
+
+        let read = read_all(partition, &at);
+        let expected: BTreeMap<_, _> =
+            promised.batches.iter().map(|it| (it.base, &it.content)).collect();
+        let mut next = read.first().map_or(end, |it| it.0);
+        assert!(next <= start, "{at}: begins at {next}");
+        for (base, last_end, bytes) in &read {
+            assert_eq!(*base, next, "{at}");
+            assert!(
+                expected.get(base).is_some_and(|it| *it == bytes),
+                "{at}: {base} was not written"
+            );
+            next = *last_end;
+        }
+        assert_eq!(next, end, "{at}");
+
+        // What is there now stays; what is not will never be.
+        promised.batches.retain(|it| it.end <= end);
+        promised.batches.iter_mut().for_each(|it| it.acknowledged = true);
+        promised.start_done = start;
+        promised.start_asked = start;
+        promised.trims.clear();
+        (promised.created, promised.deleted) = (None, None);
+        self.configure(partition);
+        check_producers(partition, promised, &at);
+    }
+}
+
+/// Repeating what is there must be recognised. (That the next sequence is accepted shows when the
+/// life goes on.)
+fn check_producers(partition: &Partition, promised: &Promised, at: &str) {
+    for id in 0..2 {
+        let mine = promised.batches.iter().rfind(|it| it.producer.is_some_and(|it| it.0 == id));
+        if let Some(newest) = mine {
+            let sequence = newest.producer.expect("filtered").1;
+            let again = Batch::of(newest.count, b"again").by(id, 0, sequence).bytes();
+            let appended = partition.append(&again, Origin::Client);
+            let appended = appended.unwrap_or_else(|error| panic!("{at}: producer {id}: {error}"));
+            assert!(
+                appended.duplicate && appended.base_offset == newest.base,
+                "{at}: {appended:?}"
+            );
+        }
+    }
+}
+
+fn next_sequence(batches: &[Promise], producer: i64) -> i32 {
+    let mine = batches.iter().rev().find(|it| it.producer.is_some_and(|it| it.0 == producer));
+    mine.map_or(0, |it| it.producer.expect("filtered").1 + it.count)
+}
+
+/// First offset, end and content of every batch that can be read.
+fn read_all(partition: &Partition, at: &str) -> Vec<(Offset, Offset, Content)> {
+    let bounds = partition.bounds();
+    let (mut from, mut found) = (bounds.log_start, Vec::new());
+    while from < bounds.high_watermark {
+        let read = partition.read(from, 900);
+        let bytes = read.unwrap_or_else(|error: ReadError| panic!("{at}: {error}")).into_bytes();
+        let mut rest = bytes.as_ref();
+        while let Some(it) = crate::batch::read_intact(rest) {
+            from = it.last().next();
+            found.push((it.base, from, Content(content(&rest[..it.bytes]).to_vec())));
+            rest = &rest[it.bytes..];
+        }
+        assert!(rest.is_empty(), "{at}: half a batch was served");
+    }
+    found
+}
+
+/// Files so small that a life sees many rolls, recycled files and checkpoints.
+fn tiny() -> Options {
+    Options { producer_expiry: Duration::from_hours(1), ..small() }
+}
