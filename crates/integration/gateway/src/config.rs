@@ -42,7 +42,8 @@ pub struct GatewayConfig {
     /// How much is read ahead for one follower, in bytes. A slow follower costs about three times
     /// this. Since 0.1.
     pub stream_buffer_bytes: u64,
-    /// A follower to whom nothing was sent for so long gets a comment. Since 0.1.
+    /// A follower to whom nothing was sent for so long gets a comment; and so often it is checked
+    /// whether its topic has gone or grown. Since 0.1.
     #[serde(with = "humantime_serde")]
     pub keep_alive_every: Duration,
     /// How long a stop waits for requests under way. Since 0.1.

@@ -9,7 +9,7 @@ use crate::error::{Error, from_client};
 use crate::filter::{Filter, Pattern};
 use crate::position::{self, Places, Wish};
 use crate::topic;
-use crate::watch::Watch;
+use crate::watch::{Begin, Watch};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
@@ -68,7 +68,8 @@ pub(crate) async fn events(
     let fetch = Fetch { prefetch_max, ..Fetch::default() };
     let options = DirectOptions { fetch, ..DirectOptions::default() };
     let consumer = shared.client.read(starts.collect(), &options).await.map_err(from_client)?;
-    let watch = Watch::new(shared, permit, consumer, (opening.cursor, opening.report, filter));
+    let begin = Begin { topic, cursor: opening.cursor, report: opening.report, filter };
+    let watch = Watch::new(shared, permit, consumer, begin);
     let headers =
         [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
     Ok((headers, watch.into_body()).into_response())

@@ -31,11 +31,23 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 const GATHER_BYTES: usize = 64 * 1024;
 /// After an error that may pass, the consumer is asked again so much later.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// How long a look at the topic may take.
+const LOOK_MAX: Duration = Duration::from_secs(2);
 /// What a client is told to wait before it connects again, in milliseconds.
 const RECONNECT_MILLIS: u32 = 2000;
 
+/// What a stream is of, and where it begins.
+#[derive(Debug)]
+pub(crate) struct Begin {
+    pub(crate) topic: Arc<str>,
+    pub(crate) cursor: Cursor,
+    pub(crate) report: Report,
+    pub(crate) filter: Filter,
+}
+
 pub(crate) struct Watch {
     shared: Arc<Shared>,
+    topic: Arc<str>,
     consumer: Option<Box<dyn Consumer>>,
     stopping: watch::Receiver<bool>,
     cursor: Cursor,
@@ -44,6 +56,8 @@ pub(crate) struct Watch {
     /// Said before anything else.
     first: Option<String>,
     keep_alive_at: Instant,
+    /// When the topic is looked at again: whether it is still there, with as many partitions.
+    look_at: Instant,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -52,17 +66,21 @@ impl Watch {
         shared: Arc<Shared>,
         permit: OwnedSemaphorePermit,
         consumer: Box<dyn Consumer>,
-        (cursor, report, filter): (Cursor, Report, Filter),
+        begin: Begin,
     ) -> Self {
+        let Begin { topic, cursor, report, filter } = begin;
         let json = serde_json::to_string(&report).unwrap_or_default();
         let id = cursor.encode();
         let first =
             format!("retry: {RECONNECT_MILLIS}\nid: {id}\nevent: position\ndata: {json}\n\n");
         shared.meters.streams.inc();
+        let at = shared.clock.instant().plus(shared.config.keep_alive_every);
         Self {
             stopping: shared.stopping.clone(),
-            keep_alive_at: shared.clock.instant().plus(shared.config.keep_alive_every),
+            keep_alive_at: at,
+            look_at: at,
             shared,
+            topic,
             consumer: Some(consumer),
             cursor,
             filter,
@@ -100,6 +118,13 @@ impl Watch {
 
     /// Waits until there is something to say or to show.
     async fn wait(&mut self, text: &mut String) -> Option<()> {
+        self.consumer.as_ref()?;
+        if self.shared.clock.instant() >= self.look_at {
+            self.look(text).await;
+            if !text.is_empty() {
+                return Some(());
+            }
+        }
         let consumer = self.consumer.as_mut()?;
         let stopping = &mut self.stopping;
         let keep_alive = self.shared.clock.sleep_until(self.keep_alive_at);
@@ -122,6 +147,27 @@ impl Watch {
             Some(Err(error)) => self.end(text, &last_words(&error)).await,
         }
         Some(())
+    }
+
+    /// The consumer reads the partitions that it was given, and says nothing of a topic that is
+    /// gone or has grown: then the client is to come again.
+    async fn look(&mut self, text: &mut String) {
+        let shared = self.shared.clone();
+        let asked = shared.admin.cluster(Some(&self.topic));
+        let answer = shared.clock.timeout(LOOK_MAX, asked).await;
+        self.look_at = shared.clock.instant().plus(shared.config.keep_alive_every);
+        match answer {
+            Ok(Err(error)) if error.kind() == Kind::UnknownTopic => {
+                self.end(text, &last_words(&error)).await;
+            }
+            Ok(Ok(cluster)) => {
+                let topic = cluster.topics.iter().find(|it| *it.name == *self.topic);
+                if topic.is_some_and(|it| it.partitions.len() > self.cursor.positions.len()) {
+                    self.end(text, "{\"reason\":\"partitions-added\"}").await;
+                }
+            }
+            _ => {} // the cluster has no time now; the next look will tell
+        }
     }
 
     async fn end(&mut self, text: &mut String, reason: &str) {

@@ -119,3 +119,29 @@ async fn stopping_ends_followers_with_a_last_event() {
         assert!(TcpStream::connect(at).await.is_err());
     }
 }
+
+#[tokio::test]
+async fn stopping_lets_a_publish_under_way_finish() {
+    for bootstrap in clusters() {
+        let node = start(&bootstrap, config()).await;
+        let topic = node.topic(1).await;
+        let mut stream = TcpStream::connect(node.gateway.local_addr()).await.unwrap();
+        let event = r#"{"specversion":"1.0","id":"1","source":"/s","type":"t"}"#;
+        let head = format!(
+            "POST /v1/topics/{topic}/events HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\
+             Content-Type: application/cloudevents+json\r\nExpect: 100-continue\r\n\r\n",
+            event.len()
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut word = [0; 25];
+        stream.read_exact(&mut word).await.unwrap();
+        assert!(word.starts_with(b"HTTP/1.1 100 "), "the handler waits for the body");
+        let at = node.gateway.local_addr();
+        let stop = tokio::spawn(node.gateway.stop());
+        crate::eventually("the door is shut", || std::net::TcpStream::connect(at).is_err()).await;
+        stream.write_all(event.as_bytes()).await.unwrap();
+        let said = until_closed(&mut stream).await;
+        assert!(said.starts_with("HTTP/1.1 201 ") && said.contains("\"offset\":0"), "{said}");
+        tokio::time::timeout(DEADLINE, stop).await.expect("a stop in time").unwrap();
+    }
+}

@@ -150,6 +150,7 @@ async fn gaps_are_said_first() {
         while admin.create_topic(&again).await.is_err() {
             tokio::task::yield_now().await;
         }
+        node.sees(&topic, 3).await;
         write(&node, many(&topic, 30..63)).await;
         let mut follower = Follower::open(at, &topic, "", &end).await;
         let data = follower.next().await.unwrap().data;
@@ -250,6 +251,31 @@ async fn followers_beyond_the_limit_are_refused_until_one_leaves() {
         drop(again);
         let missing = ask(at, get(at, "/v1/topics/there-is-no-such-topic/events")).await;
         assert!(missing.status == 404 && missing.body.contains("SYS-6002"), "{}", missing.body);
+        node.gateway.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_topic_that_grows_or_goes_ends_the_stream_with_its_reason() {
+    for bootstrap in clusters() {
+        let config = GatewayConfig { keep_alive_every: Duration::from_millis(200), ..config() };
+        let node = start(&bootstrap, config).await;
+        let (at, topic) = (node.gateway.local_addr(), node.topic(1).await);
+        let admin = node.client.admin().unwrap();
+        let mut follower = Follower::open(at, &topic, "?from=earliest", "").await;
+        let cursor = follower.next().await.unwrap().id;
+        admin.grow_topic(&topic, 3).await.unwrap();
+        assert_eq!(follower.next().await.unwrap().data, r#"{"reason":"partitions-added"}"#);
+        assert_eq!(follower.next().await, None);
+
+        node.sees(&topic, 3).await;
+        write(&node, many(&topic, 0..30)).await;
+        let mut follower = Follower::open(at, &topic, "", &cursor).await;
+        assert_eq!(follower.next().await.unwrap().data, r#"{"outcome":"resumed","partitions":3}"#);
+        assert_eq!(ids(&mut follower, 30).await.0.len(), 30);
+        admin.delete_topic(&topic).await.unwrap();
+        let last = follower.next().await.unwrap();
+        assert!(last.event == "end" && last.data.contains("topic-deleted"), "{}", last.data);
         node.gateway.stop().await;
     }
 }

@@ -4,11 +4,14 @@
 #![allow(clippy::format_push_string, clippy::needless_raw_string_hashes)] // shown text
 #![allow(clippy::disallowed_methods)] // the clients here are the world outside
 
+mod cluster;
 mod door;
 mod follow;
 mod http;
 mod publish;
 mod refuse;
+
+pub(crate) use cluster::clusters;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,17 +53,6 @@ pub(crate) async fn alone(config: GatewayConfig) -> Node {
     start(NOBODY, config).await
 }
 
-/// Every Kafka that the tests are to be run against, `host:port host:port …` in
-/// `SYSTOLE_TEST_KAFKA`.
-pub(crate) fn clusters() -> Vec<String> {
-    let named = std::env::var("SYSTOLE_TEST_KAFKA").unwrap_or_default();
-    let found: Vec<_> = named.split_whitespace().map(str::to_owned).collect();
-    if found.is_empty() {
-        println!("skipped: SYSTOLE_TEST_KAFKA names no cluster");
-    }
-    found
-}
-
 /// Looks again and again until it holds.
 pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let look = async {
@@ -84,5 +76,22 @@ impl Node {
         let admin = self.client.admin().unwrap();
         let topic = NewTopic::new(name, partitions).config("retention.ms", "-1");
         admin.create_topic(&topic).await.unwrap();
+        self.sees(name, partitions).await;
+    }
+    /// A cluster may answer that a topic was made before all of it knows the topic.
+    pub(crate) async fn sees(&self, name: &str, partitions: i32) {
+        let admin = self.client.admin().unwrap();
+        let look = async {
+            loop {
+                if let Ok(cluster) = admin.cluster(Some(name)).await
+                    && let Some(topic) = cluster.topics.first()
+                    && topic.partitions.len() == usize::try_from(partitions).unwrap()
+                    && topic.partitions.iter().all(|it| it.leader.is_some())
+                {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(http::DEADLINE, look).await.expect("the topic is there");
     }
 }
