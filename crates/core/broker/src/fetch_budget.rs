@@ -52,6 +52,9 @@ fn units(bytes: usize) -> u32 {
 }
 
 impl Grant {
+    /// No part of it.
+    pub(crate) const NONE: Self = Self(None);
+
     pub(crate) fn bytes(&self) -> usize {
         self.0.as_ref().map_or(0, |it| it.num_permits() * UNIT_BYTES as usize)
     }

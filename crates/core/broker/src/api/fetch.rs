@@ -133,7 +133,13 @@ async fn read_enough(call: &Call, plan: &Arc<Plan>, limits: Limits) -> (Pass, Gr
     let wake = Arc::new(Notify::new());
     let mut watches = Vec::new();
     loop {
-        let grant = call.ctx.fetch_budget.take(plan.bytes_at_hand(limits.bytes_max)).await;
+        let grant = tokio::select! {
+            biased;
+            grant = call.ctx.fetch_budget.take(plan.bytes_at_hand(limits.bytes_max)) => grant,
+            // Others hold all memory: this reader still gets one batch, so that it gets on.
+            () = clock.sleep_until(limits.due_at) => Grant::NONE,
+            () = call.ctx.stopping.cancelled() => Grant::NONE,
+        };
         let pass = Arc::clone(plan).read(grant.bytes().min(limits.bytes_max)).await;
         let is_enough = pass.bytes >= limits.bytes_min || pass.is_final;
         if is_enough || clock.instant() >= limits.due_at || call.ctx.stopping.is_cancelled() {
