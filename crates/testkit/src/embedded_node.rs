@@ -64,8 +64,8 @@ impl EmbeddedNode {
                 runtime.block_on(async {
                     match Broker::start(&config, &World::os(), &Metrics::default()).await {
                         Ok(broker) => {
-                            let _ = started.send(Ok(broker.kafka_address())); // the test may be gone
-                            let _ = stopped.await; // an error: the handle is gone, which says the same
+                            let _ = started.send(Ok(broker.kafka_address())); // nobody waits
+                            let _ = stopped.await; // or the handle is gone, which says the same
                             broker.stop().await;
                         }
                         Err(error) => drop(started.send(Err(error))),

@@ -23,8 +23,8 @@ use crate::EmbeddedNode;
 use crate::wait::within;
 
 /// Makes one `#[test]` per behaviour, but for the one that needs a cable
-/// ([`records::a_cut_connection_loses_and_duplicates_nothing`]). The argument is an expression for `Option<Backend>`, `None`
-/// where it cannot run here.
+/// ([`records::a_cut_connection_loses_and_duplicates_nothing`]). The argument is an expression for
+/// `Option<Backend>`, `None` where it cannot run here.
 #[macro_export]
 macro_rules! suite {
     ($backend:expr) => {
