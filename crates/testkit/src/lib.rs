@@ -1,6 +1,6 @@
 //! What tests of several crates share.
 //!
-//! Owns: the embedded broker and a real Apache Kafka for tests, the contract suites that run against
+//! Owns: the embedded broker and a real Apache Kafka for tests, the contract suites that run with
 //! any backend, a ledger of what was acknowledged, waiting for conditions, a cable that can be cut.
 //! Does not own: fixtures of one crate alone.
 //! Reading order: [`contract`] -> [`real_kafka`] -> [`ledger`] -> [`wait`] -> [`cable`].
