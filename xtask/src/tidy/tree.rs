@@ -18,7 +18,7 @@ const TOOLS: [&str; 5] = ["xtask/", "interop/", "bench/", "fuzz/", "crates/testk
 pub(crate) enum Role {
     /// Part of the binary that is shipped.
     Product,
-    /// A developer's program or a part of the test kit.
+    /// A developer's program, a build script, an example, or a part of the test kit.
     Tool,
     /// Compiled for tests only.
     Test,
@@ -35,7 +35,10 @@ impl File {
     pub(crate) fn role(&self) -> Role {
         if self.path.contains("/tests/") || self.path.ends_with("/tests.rs") {
             Role::Test
-        } else if TOOLS.iter().any(|it| self.path.starts_with(it)) {
+        } else if TOOLS.iter().any(|it| self.path.starts_with(it))
+            || self.path.ends_with("/build.rs")
+            || self.path.contains("/examples/")
+        {
             Role::Tool
         } else {
             Role::Product

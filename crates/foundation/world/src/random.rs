@@ -4,8 +4,8 @@
 
 use std::fmt::Debug;
 
-/// A source of random bytes. Production: the OS, fit for keys. Simulation: a seed, so that a run can
-/// be repeated.
+/// A source of random bytes. Production: the OS, fit for keys. Simulation: a seed, so that a run
+/// can be repeated.
 pub trait Random: Debug + Send + Sync + 'static {
     fn fill(&self, bytes: &mut [u8]);
 

@@ -51,7 +51,7 @@ impl Clock for HandClock {
 
 /// Equal seeds give equal bytes. Not for secrets.
 ///
-/// # Source  splitmix64, Steele, Lea, Flood: "Fast splittable pseudorandom number generators" (2014)
+/// # Source  splitmix64; Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014
 #[derive(Debug)]
 pub struct SeededRandom(Mutex<u64>);
 
