@@ -7,6 +7,9 @@ use std::net::SocketAddr;
 /// Which topic the examples read: every sample has such events.
 const TOPIC: &str = "clinical.observation";
 
+/// The topic into which guests may write.
+pub(crate) const GUESTS: &str = "demo.note";
+
 /// Where this node can be reached.
 #[derive(Debug, Clone)]
 pub(crate) struct Invitation {
@@ -20,12 +23,12 @@ impl Invitation {
         let Self { kafka, http } = self;
         let event = r#"{"specversion":"1.0","id":"1","source":"urn:me","type":"demo.noted.v1","data":{"note":"hello"}}"#;
         [
-            ("watch", format!("curl -N http://{http}/v1/topics/{TOPIC}/events")),
+            ("watch", format!("curl -N http://{http}/v1/topics/{TOPIC}/events?from=earliest")),
             (
                 "send",
                 format!(
                     "curl -H 'content-type: application/cloudevents+json' -d '{event}' \
-                     http://{http}/v1/topics/demo.note/events"
+                     http://{http}/v1/topics/{GUESTS}/events"
                 ),
             ),
             ("kcat", format!(r"kcat -b {kafka} -C -t {TOPIC} -o beginning -f '%t-%p@%o %h\n'")),

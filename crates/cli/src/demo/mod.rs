@@ -21,7 +21,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use systole_client::{Client, ProducerOptions, Settings};
+use systole_client::admin::NewTopic;
+use systole_client::{Client, Kind, ProducerOptions, Settings};
 use systole_node::Node;
 
 /// Between two events of the show, so that eyes can follow.
@@ -87,6 +88,10 @@ fn samples() -> Vec<Source> {
 async fn with_node(args: &Args, (node, sources): (&Node, Vec<Source>), cx: &Context) -> Result {
     let invitation = Invitation { kafka: node.kafka_address(), http: node.http_address() };
     let client = systole_client::connect(&Settings::to(invitation.kafka.clone()), &cx.world)?;
+    match client.admin()?.create_topic(&NewTopic::new(invitation::GUESTS, 1)).await {
+        Err(error) if error.kind() != Kind::AlreadyExists => return Err(error.into()),
+        _ => {}
+    }
     if args.once {
         let start = cx.world.clock.instant();
         let report = ingest_all(sources, client.as_ref(), (None, cx)).await?;

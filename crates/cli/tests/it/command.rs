@@ -59,8 +59,7 @@ impl Node {
     }
     /// Sends `signal` and gives the exit code and the rest of the output.
     pub(crate) fn stop(mut self, signal: &str) -> (i32, String) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        send(signal, self.child.id());
         let deadline = Instant::now() + PATIENCE;
         let code = eventually(deadline, || self.child.try_wait().unwrap());
         let mut rest = String::new();
@@ -74,6 +73,34 @@ impl Drop for Node {
         // After `stop` there is nothing to kill, and that is fine.
         let _gone = self.child.kill();
     }
+}
+
+/// A command whose standard input stays open, as a terminal's does.
+pub(crate) struct Waiting(Child);
+
+impl Waiting {
+    pub(crate) fn start(input: &str, arguments: &[&str]) -> Self {
+        let mut child = systole(arguments).stdin(Stdio::piped()).spawn().unwrap();
+        child.stdin.as_mut().unwrap().write_all(input.as_bytes()).unwrap();
+        Self(child)
+    }
+    /// Sends Ctrl-C and gives exit code, standard output, standard error.
+    pub(crate) fn interrupt(mut self) -> (i32, String, String) {
+        let input = self.0.stdin.take(); // `wait_with_output` would close it
+        send("-INT", self.0.id());
+        let ended = shown(&self.0.wait_with_output().unwrap());
+        drop(input);
+        ended
+    }
+}
+
+fn send(signal: &str, pid: u32) {
+    assert!(Command::new("kill").args([signal, &pid.to_string()]).status().unwrap().success());
+}
+
+/// Waits until the condition holds, and fails when that takes too long.
+pub(crate) fn eventually_true(mut condition: impl FnMut() -> bool) {
+    eventually(Instant::now() + PATIENCE, || condition().then_some(()));
 }
 
 fn eventually<T>(deadline: Instant, mut condition: impl FnMut() -> Option<T>) -> T {

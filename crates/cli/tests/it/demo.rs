@@ -2,6 +2,21 @@
 
 use crate::command::{Node, run};
 use serde_json::Value;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+fn post(http: &str, path: &str, event: &str) -> String {
+    let mut stream = TcpStream::connect(http).unwrap();
+    let length = event.len();
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: {http}\r\nConnection: close\r\n\
+         Content-Type: application/cloudevents+json\r\nContent-Length: {length}\r\n\r\n{event}"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
 
 #[test]
 fn the_demo_ends_after_the_ingest_when_asked_to() {
@@ -18,6 +33,11 @@ fn the_demo_leaves_a_node_that_others_can_use_and_cleans_up() {
     let node = Node::start(&["demo"]);
     let (code, stdout, stderr) = run(&["topic", "list", "--cluster", &node.kafka]);
     assert!(code == 0 && stdout.starts_with("TOPIC"), "{stderr}");
+    let event = r#"{"specversion":"1.0","id":"1","source":"urn:me","type":"demo.noted.v1"}"#;
+    let answer = post(&node.http, "/v1/topics/demo.note/events", event);
+    assert!(answer.starts_with("HTTP/1.1 20"), "{answer}");
+    let (_, noted, _) = run(&["consume", "demo.note", "--cluster", &node.kafka, "--json"]);
+    assert_eq!(noted.lines().count(), 1, "{noted}");
     let kafka = node.kafka.clone();
     let (code, rest) = node.stop("-INT");
     assert_eq!(code, 0, "{rest}");

@@ -1,6 +1,6 @@
 //! From start to stop over one node: what goes in comes out, and nothing is lost on the way.
 
-use crate::command::{Node, run, run_with};
+use crate::command::{Node, Waiting, eventually_true, run, run_with};
 use serde_json::Value;
 
 fn json(arguments: &[&str]) -> Value {
@@ -68,6 +68,22 @@ fn bad_entries_are_told_with_their_place_and_the_good_ones_are_kept() {
     let problem = &report["problems"][0];
     assert_eq!(problem["input"], "standard input");
     assert!(problem["place"].as_str().unwrap().contains("entry[1]"), "{problem}");
+    node.stop("-INT");
+}
+
+#[test]
+fn an_ingest_that_is_interrupted_brings_what_it_has_read_to_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::serve(dir.path());
+    let at = ["--cluster", node.kafka.as_str(), "--json"];
+    let ingest = [["ingest", "fhir"].as_slice(), &["-"], &at].concat();
+    let ingest = Waiting::start(GOOD, &ingest);
+    let topic = [["topic", "describe", "clinical.observation"].as_slice(), &at].concat();
+    eventually_true(|| run(&topic).1.contains(r#""end_offset":2"#));
+    let (code, stdout, stderr) = ingest.interrupt();
+    let report: Value = serde_json::from_str(&stdout).unwrap_or_else(|it| panic!("{it}: {stderr}"));
+    assert_eq!((code, &report["finished"]), (2, &false.into()), "{report}");
+    assert_eq!((&report["events_total"], &report["acknowledged"]), (&3.into(), &3.into()));
     node.stop("-INT");
 }
 
