@@ -91,6 +91,17 @@ pub(crate) fn read_intact(bytes: &[u8]) -> Option<Header> {
     (epoch == LEADER_EPOCH && crc32c::crc32c(covered) == header.crc).then_some(header)
 }
 
+/// What a damaged header says of its length (as stored) and how many offsets it takes; for finding
+/// the next batch, never for reading this one.
+pub(crate) fn read_damaged(bytes: &[u8]) -> Option<(u32, i64)> {
+    Some((field::be_u32(bytes, 8)?, i64::from(field::be_i32(bytes, 23)?) + 1))
+}
+
+/// Bytes of a whole batch whose stored length is `length`.
+pub(crate) fn size_of(length: u32) -> u64 {
+    u64::from(length) + LENGTH_END as u64
+}
+
 /// A copy of `batch` at its place in the log. A copy, because a slice of a network frame would keep
 /// the whole frame alive and make the limit on unwritten bytes untrue.
 pub(crate) fn place(batch: &[u8], base: Offset, append_time: Option<Timestamp>) -> Bytes {

@@ -69,7 +69,16 @@ impl View<'_> {
                 Err(damaged) => return Ok(Err(damaged)),
             },
         };
-        self.read_at(&*log, spot, ask.max_bytes)
+        match self.read_at(&*log, spot, ask.max_bytes)? {
+            // A damaged header claimed more offsets than it had.
+            Err(damaged) if damaged.last < ask.from => {
+                match self.walk_verified(&*log, spot, ask.from)? {
+                    Ok(spot) => self.read_at(&*log, spot, ask.max_bytes),
+                    Err(damaged) => Ok(Err(damaged)),
+                }
+            }
+            outcome => Ok(outcome),
+        }
     }
 
     fn read_at(
@@ -97,11 +106,11 @@ impl View<'_> {
                 }
                 // Perhaps only cut off by the limit: the next read will tell.
                 _ if taken > 0 => break,
-                _ => return Ok(Err(self.damage_at(spot, Header::read(rest))?)),
+                _ => return Ok(Err(self.damage_at(spot)?)),
             }
         }
         if taken == 0 {
-            return Ok(Err(self.damage_at(spot, None)?));
+            return Ok(Err(self.damage_at(spot)?));
         }
         bytes.truncate(taken);
         Ok(Ok(Batches { bytes: bytes.freeze(), next }))
@@ -129,17 +138,38 @@ impl View<'_> {
     ) -> io::Result<Result<Spot, Damaged>> {
         let mut walk = Walk::new(log, self.extent.bytes);
         let mut spot = start;
-        loop {
-            match walk.header(spot.position)? {
-                Some(it) if it.base == spot.offset => {
-                    if it.last() >= wanted {
-                        return Ok(Ok(spot));
-                    }
-                    spot = behind(&it, spot.position);
-                }
-                other => return Ok(Err(self.damage_at(spot, other)?)),
+        while let Some(it) = walk.header(spot.position)?.filter(|it| it.base == spot.offset) {
+            if it.last() >= wanted {
+                return Ok(Ok(spot));
             }
+            spot = behind(&it, spot.position);
         }
+        // One of the headers is damaged, not necessarily the last.
+        self.walk_verified(log, start, wanted)
+    }
+
+    /// As [`Self::walk_to`], but trusts no header before its batch is verified.
+    fn walk_verified(
+        &self,
+        log: &dyn File,
+        start: Spot,
+        wanted: Offset,
+    ) -> io::Result<Result<Spot, Damaged>> {
+        let mut walk = Walk::new(log, self.extent.bytes);
+        let mut spot = start;
+        while spot.offset <= wanted {
+            let intact = walk.intact(spot.position)?.filter(|it| it.base == spot.offset);
+            let next = match &intact {
+                Some(it) => behind(it, spot.position),
+                None => self.behind_damage(log, spot)?,
+            };
+            if next.offset > wanted {
+                let damaged = Damaged { first: spot.offset, last: next.offset.before() };
+                return Ok(intact.map(|_| spot).ok_or(damaged));
+            }
+            spot = next;
+        }
+        Ok(Err(Damaged { first: wanted, last: wanted }))
     }
 
     /// The first batch whose records may be at `at` or later, by timestamp. `None`: none here.
@@ -156,7 +186,7 @@ impl View<'_> {
                     return Ok(Some(Ok(spot)));
                 }
                 Some(it) if it.base == spot.offset => spot = behind(&it, spot.position),
-                other => return Ok(Some(Err(self.damage_at(spot, other)?))),
+                _ => return Ok(Some(Err(self.damage_at(spot)?))),
             }
         }
         Ok(None)
@@ -183,28 +213,51 @@ impl View<'_> {
         Ok(start)
     }
 
-    /// The range that is lost if no batch can be read at `spot`: up to the next batch that the
-    /// header there or else the index knows.
-    fn damage_at(&self, spot: Spot, header: Option<Header>) -> io::Result<Damaged> {
-        let last = self.extent.end.before();
-        let damaged = |next: Offset| Damaged { first: spot.offset, last: next.before().min(last) };
-        if let Some(it) = header {
-            let behind = behind(&it, spot.position);
-            let log = self.handles.log(self.file, Open::ReadWrite)?;
-            let follows = Walk::new(&*log, self.extent.bytes).header(behind.position)?;
-            let ends_file =
-                behind.position == self.extent.bytes && behind.offset == self.extent.end;
-            let fits = follows.is_some_and(|it| it.base == behind.offset) || ends_file;
-            if it.base == spot.offset && fits {
-                return Ok(damaged(behind.offset));
+    /// The range that is lost if no batch can be read at `spot`.
+    fn damage_at(&self, spot: Spot) -> io::Result<Damaged> {
+        let log = self.handles.log(self.file, Open::ReadWrite)?;
+        let next = self.behind_damage(&*log, spot)?;
+        Ok(Damaged { first: spot.offset, last: next.offset.before() })
+    }
+
+    /// Where to go on behind a damaged batch: by its length, or else by the index, or else at the
+    /// end of the segment.
+    fn behind_damage(&self, log: &dyn File, spot: Spot) -> io::Result<Spot> {
+        let end = Spot { offset: self.extent.end, position: self.extent.bytes };
+        Ok(match self.behind_by_length(log, spot)? {
+            Some(next) => next,
+            None => self.next_indexed(spot).unwrap_or(end),
+        })
+    }
+
+    /// Its length as it is, or with one bit flipped back and then only if the offsets fit too, must
+    /// lead to an intact batch or to the end.
+    fn behind_by_length(&self, log: &dyn File, spot: Spot) -> io::Result<Option<Spot>> {
+        let header = read_up_to(log, spot.position, HEADER_LEN)?;
+        let Some((length, count)) = batch::read_damaged(&header) else { return Ok(None) };
+        let expected = spot.offset.plus(count);
+        let mut walk = Walk::new(log, self.extent.bytes);
+        for flipped in std::iter::once(0).chain((0..u32::BITS).map(|it| 1 << it)) {
+            let position = spot.position + batch::size_of(length ^ flipped);
+            let there = if position == self.extent.bytes {
+                Some(self.extent.end)
+            } else {
+                walk.intact(position)?.map(|it| it.base).filter(|it| *it < self.extent.end)
+            };
+            let fits = |it: &Offset| *it > spot.offset && (flipped == 0 || *it == expected);
+            if let Some(offset) = there.filter(fits) {
+                return Ok(Some(Spot { offset, position }));
             }
         }
-        let next = match self.handles.index(self.file, Open::ReadWrite) {
-            Ok(file) => index::search_after(&*file, |it| it.position <= spot.position)?,
-            Err(_) => None,
-        };
-        let next = next.filter(|it| it.position < self.extent.bytes && it.offset > spot.offset);
-        Ok(damaged(next.map_or(self.extent.end, |it| it.offset)))
+        Ok(None)
+    }
+
+    fn next_indexed(&self, spot: Spot) -> Option<Spot> {
+        let file = self.handles.index(self.file, Open::ReadWrite).ok()?;
+        let next = index::search_after(&*file, |it| it.position <= spot.position).ok()??;
+        let inside = next.position < self.extent.bytes && next.offset < self.extent.end;
+        let next = Spot { offset: next.offset, position: next.position };
+        (inside && next.offset > spot.offset).then_some(next)
     }
 
     /// Makes the index again from the batches. Where a header is damaged, old entries that name an

@@ -4,6 +4,7 @@
 
 mod basics;
 mod crash;
+mod faults;
 
 use crate::{Options, PartitionId};
 use systole_kit::Uuid;

@@ -114,7 +114,7 @@ impl Entry {
     pub(crate) fn size(&self) -> usize {
         ENTRY_LEN + self.body.len()
     }
-    fn encode(&self, out: &mut Vec<u8>) {
+    fn encode(&self, sequence: Sequence, out: &mut Vec<u8>) {
         let mut head = [0; ENTRY_LEN];
         let length = u32::try_from(self.body.len()).unwrap_or(u32::MAX);
         field::put(&mut head, 4, &crc32c::crc32c(&self.body).to_le_bytes());
@@ -124,7 +124,7 @@ impl Entry {
         field::put(&mut head, 32, &self.partition.index.to_le_bytes());
         field::put(&mut head, 40, &self.first.raw().to_le_bytes());
         field::put(&mut head, 48, &self.last.raw().to_le_bytes());
-        let crc = crc32c::crc32c(head.get(4..).unwrap_or_default());
+        let crc = entry_crc(sequence, head.get(4..).unwrap_or_default());
         field::put(&mut head, 0, &crc.to_le_bytes());
         out.extend_from_slice(&head);
         out.extend_from_slice(&self.body);
@@ -152,9 +152,9 @@ pub(crate) struct Place {
 
 impl Place {
     /// `None` if the entry's head is damaged: then its length is unknown too.
-    fn decode(bytes: &[u8], at: usize) -> Option<Self> {
+    fn decode(bytes: &[u8], at: usize, sequence: Sequence) -> Option<Self> {
         let head = bytes.get(at..at.checked_add(ENTRY_LEN)?)?;
-        if crc32c::crc32c(head.get(4..)?) != field::le_u32(head, 0)? {
+        if entry_crc(sequence, head.get(4..)?) != field::le_u32(head, 0)? {
             return None;
         }
         let body_at = at + ENTRY_LEN;
@@ -176,6 +176,12 @@ impl Place {
     }
 }
 
+/// Binds an entry to its group: a torn write may leave the head of a new group before entries of the
+/// old one that lay in the same place of a recycled file.
+fn entry_crc(sequence: Sequence, head: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&sequence.to_le_bytes()), head)
+}
+
 /// Writes the whole group into `out`, replacing what was there. `head.length` and `head.count` are
 /// filled in here.
 pub(crate) fn encode_group<'a>(
@@ -187,7 +193,7 @@ pub(crate) fn encode_group<'a>(
     out.resize(HEAD_LEN, 0);
     head.count = 0;
     for entry in entries {
-        entry.encode(out);
+        entry.encode(head.sequence, out);
         head.count += 1;
     }
     head.length = u32::try_from(out.len() - HEAD_LEN).unwrap_or(u32::MAX);
@@ -228,7 +234,7 @@ pub(crate) fn scan(bytes: &[u8], log_id: u64, file: usize) -> Vec<Found> {
         let body_at = at + HEAD_LEN;
         let length = usize::try_from(head.length).unwrap_or(usize::MAX);
         let end = body_at.saturating_add(length);
-        let entries = walk(bytes, body_at, head.count);
+        let entries = walk(bytes, body_at, &head);
         let all = usize::try_from(head.count).is_ok_and(|it| it == entries.len());
         let whole = all && entries.iter().all(|it| it.intact);
         found.push(Found { head, file, entries, whole });
@@ -237,10 +243,10 @@ pub(crate) fn scan(bytes: &[u8], log_id: u64, file: usize) -> Vec<Found> {
     found
 }
 
-fn walk(bytes: &[u8], mut at: usize, count: u32) -> Vec<Place> {
+fn walk(bytes: &[u8], mut at: usize, head: &Head) -> Vec<Place> {
     let mut entries = Vec::new();
-    for _ in 0..count {
-        let Some(entry) = Place::decode(bytes, at) else { break };
+    for _ in 0..head.count {
+        let Some(entry) = Place::decode(bytes, at, head.sequence) else { break };
         at = entry.body_at + entry.body_len;
         entries.push(entry);
     }
