@@ -1,6 +1,7 @@
 //! Load straight from the codec: no client library between the stopwatch and the broker.
 //!
-//! Owns: a blocking connection, ready-made batches, paced loops. Does not own: the protocol (`wire`).
+//! Owns: a blocking connection, ready-made batches, paced loops. Does not own: the protocol
+//! (`wire`).
 
 use crate::figures::percentile;
 use crate::librdkafka::create_topic;

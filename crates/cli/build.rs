@@ -1,5 +1,5 @@
-//! Puts the pages of `docs/errors/` into the binary, so that `systole explain` and the cure of every
-//! error need no file beside it.
+//! Puts the pages of `docs/errors/` into the binary, so that `systole explain` and the cure of
+//! every error need no file beside it.
 #![allow(clippy::disallowed_methods)] // it runs on the developer's machine
 
 use std::fmt::Write as _;

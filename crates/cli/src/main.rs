@@ -1,7 +1,7 @@
 //! The command `systole`.
 //!
-//! Owns: the tree of commands, exit codes, the form of output and errors. Does not own: any logic of
-//! the platform; it composes `node`, `client` and `fhir`.
+//! Owns: the tree of commands, exit codes, the form of output and errors. Does not own: any logic
+//! of the platform; it composes `node`, `client` and `fhir`.
 //! Reading order: this file -> [`context`] -> [`failure`] -> [`output`] -> any command.
 //! How to add a command: a module with `Args` (examples in its help) and `run`, one line in
 //! [`Command`], one in [`run`].
@@ -116,7 +116,8 @@ fn usage(error: &clap::Error) -> String {
 }
 
 fn start(cli: Cli) -> Result {
-    // A node says what it does; other commands answer on standard output, and the demo has a screen.
+    // A node says what it does; other commands answer on standard output, and the demo has a
+    // screen.
     let level = match cli.command {
         Command::Serve(_) => None,
         Command::Demo(_) => Some("off"),

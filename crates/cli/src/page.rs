@@ -1,7 +1,7 @@
 //! The pages of `docs/errors/`, inside the binary.
 //!
-//! Owns: finding a page and its cure. Does not own: the words; they stand in the repository, one file
-//! per code, and `cargo xtask tidy` holds that each code has one.
+//! Owns: finding a page and its cure. Does not own: the words; they stand in the repository, one
+//! file per code, and `cargo xtask tidy` holds that each code has one.
 
 use systole_kit::Code;
 

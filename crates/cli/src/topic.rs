@@ -5,7 +5,7 @@
 use crate::context::{Context, Reach};
 use crate::failure::Result;
 use crate::produce::pair;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeMap;
 use systole_client::admin::{Admin, ConfigOf, ConfigSource, NewTopic, Topic};
 use systole_client::{Kind, Start};
@@ -77,6 +77,14 @@ pub(crate) async fn run(command: Command, cx: &Context) -> Result {
     }
 }
 
+/// One line of the list.
+#[derive(serde::Serialize)]
+struct Listed {
+    topic: String,
+    partitions: usize,
+    records: i64,
+}
+
 async fn list(args: &List, cx: &Context) -> Result {
     let admin = args.reach.client(cx)?.admin()?;
     let topics = admin.cluster(None).await?.topics;
@@ -87,12 +95,13 @@ async fn list(args: &List, cx: &Context) -> Result {
             Err(error) if error.kind() == Kind::UnknownTopic => continue, // deleted meanwhile
             Err(error) => return Err(error.into()),
         };
-        rows.push((topic.name.clone(), topic.partitions.len(), records));
+        let partitions = topic.partitions.len();
+        rows.push(Listed { topic: topic.name.clone(), partitions, records });
     }
-    let value = |(name, partitions, records): &(String, usize, i64)| json!({"topic": name, "partitions": partitions, "records": records});
-    let values: Vec<Value> = rows.iter().map(value).collect();
-    cx.out.either(&values, || {
-        let cells = rows.iter().map(|it| vec![it.0.clone(), it.1.to_string(), it.2.to_string()]);
+    cx.out.either(&rows, || {
+        let cells = rows
+            .iter()
+            .map(|it| vec![it.topic.clone(), it.partitions.to_string(), it.records.to_string()]);
         cx.out.table(&["TOPIC", "PARTITIONS", "RECORDS"], &cells.collect::<Vec<_>>())
     })
 }

@@ -1,8 +1,8 @@
 //! The configuration of a node: one TOML file, one section per service.
 //!
 //! Owns: reading, the environment's override, reporting every problem at once, the commented
-//! default file. Does not own: any section; each lies beside its service, and the comment of a field
-//! there is its reference.
+//! default file. Does not own: any section; each lies beside its service, and the comment of a
+//! field there is its reference.
 
 use serde::de::DeserializeOwned;
 use std::io;

@@ -19,6 +19,13 @@ fn check_module(code: &str, expected: &Expect) {
 }
 
 #[test]
+fn the_workspace_is_tidy() {
+    let found = findings(&crate::root()).unwrap();
+    let list: Vec<_> = found.iter().map(ToString::to_string).collect();
+    assert!(list.is_empty(), "\n{}\n{} findings", list.join("\n"), list.len());
+}
+
+#[test]
 fn a_long_function_is_found_and_empty_lines_and_comments_are_free() {
     let long = format!("fn long() {{\n{}}}\n", "    step();\n".repeat(71));
     let aired = format!("fn aired() {{\n{}}}\n", "    // why\n\n    step();\n".repeat(70));

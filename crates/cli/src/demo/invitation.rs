@@ -21,7 +21,10 @@ impl Invitation {
     /// A name and a command or program that can be pasted.
     pub(crate) fn lines(&self) -> [(&'static str, String); 6] {
         let Self { kafka, http } = self;
-        let event = r#"{"specversion":"1.0","id":"1","source":"urn:me","type":"demo.noted.v1","data":{"note":"hello"}}"#;
+        let event = concat!(
+            r#"{"specversion":"1.0","id":"1","source":"urn:me","#,
+            r#""type":"demo.noted.v1","data":{"note":"hello"}}"#
+        );
         [
             ("watch", format!("curl -N http://{http}/v1/topics/{TOPIC}/events?from=earliest")),
             (

@@ -1,7 +1,7 @@
 //! `systole demo`: a node, sample patients, and what flows.
 //!
-//! Owns: the order of the show. Does not own: the node (`node`), the pipeline (`ingest::feed`), what
-//! is seen ([`board`], filled by [`follow`]), how it is drawn ([`view`]) and how to join in
+//! Owns: the order of the show. Does not own: the node (`node`), the pipeline (`ingest::feed`),
+//! what is seen ([`board`], filled by [`follow`]), how it is drawn ([`view`]) and how to join in
 //! ([`invitation`]).
 
 mod board;

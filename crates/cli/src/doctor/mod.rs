@@ -84,7 +84,10 @@ pub(crate) async fn run(args: Args, cx: &Context) -> Result {
 }
 
 fn show(findings: &[Finding], cx: &Context) -> Result {
-    let value = |it: &Finding| json!({"check": it.check, "state": it.state.name(), "found": it.found, "cure": it.cure});
+    let value = |it: &Finding| {
+        let Finding { check, state, found, cure } = it;
+        json!({"check": check, "state": state.name(), "found": found, "cure": cure})
+    };
     let values: Vec<Value> = findings.iter().map(value).collect();
     cx.out.either(&values, || {
         let line = |it: &Finding| {

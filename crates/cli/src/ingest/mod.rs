@@ -1,7 +1,7 @@
 //! `systole ingest`: files of a healthcare format become events.
 //!
-//! Owns: which files, progress, the summary, the exit code. Does not own: the format (`fhir`) or the
-//! pipeline from reader to broker ([`feed`]).
+//! Owns: which files, progress, the summary, the exit code. Does not own: the format (`fhir`) or
+//! the pipeline from reader to broker ([`feed`]).
 
 pub(crate) mod feed;
 mod source;
@@ -138,7 +138,10 @@ pub(crate) fn finish(report: &Report, took: Duration, cx: &Context) -> Result {
     let problems_total: u64 = report.problems.values().sum();
     let events_total: u64 = report.events.values().sum();
     let rate = ByteSize::new(per_second(report.bytes, took));
-    let problem = |it: &feed::Noted| json!({"input": it.input, "place": it.place, "code": it.code.to_string(), "reason": it.reason});
+    let problem = |it: &feed::Noted| {
+        let feed::Noted { input, place, code, reason } = it;
+        json!({"input": input, "place": place, "code": code.to_string(), "reason": reason})
+    };
     let value = json!({
         "events": report.events, "events_total": events_total,
         "acknowledged": report.acknowledged, "failed": report.failed,

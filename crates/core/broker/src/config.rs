@@ -34,8 +34,9 @@ pub struct BrokerConfig {
     pub requests_in_flight_bytes_max: u32,
     /// Requests under way on one connection; beyond it, reading from it pauses. Range: 1..=10000.
     pub requests_in_flight_max: usize,
-    /// Connections in total; those above are closed at once. At least 1. Each takes an open file, of
-    /// which 256 are kept for the log: a low limit of the system (`ulimit -n`) lowers this number.
+    /// Connections in total; those above are closed at once. At least 1. Each takes an open file,
+    /// of which 256 are kept for the log: a low limit of the system (`ulimit -n`) lowers this
+    /// number.
     pub connections_max: usize,
     /// Connections from one IP address; those above are closed at once. At least 1.
     pub connections_per_address_max: usize,

@@ -11,12 +11,16 @@ use systole_kit::{Code, Remedy};
 /// The directory cannot be used. Damage inside it is no such case: it goes into the report.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error("{dir} is in use by another process{}", holder.map(|it| format!(" (pid {it})")).unwrap_or_default())]
+    #[error("{dir} is in use by another process{}", pid(*holder))]
     Locked { dir: PathBuf, holder: Option<u32> },
     #[error("{dir} has log format {found}, this version reads format {ours}")]
     Format { dir: PathBuf, found: String, ours: u32 },
     #[error("cannot use {path}: {source}")]
     Io { path: PathBuf, source: io::Error },
+}
+
+fn pid(holder: Option<u32>) -> String {
+    holder.map(|it| format!(" (pid {it})")).unwrap_or_default()
 }
 
 impl OpenError {

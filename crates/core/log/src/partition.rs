@@ -403,7 +403,8 @@ impl Partition {
         View { handles: &self.engine.handles, file: &segment.file, extent: segment.extent }
     }
 
-    /// The first batch with a record at `at` or later, by record time (which need not be monotonic).
+    /// The first batch with a record at `at` or later, by record time (which need not be
+    /// monotonic).
     /// `None`: every record is older. Blocks on file IO.
     ///
     /// # Source  Kafka `ListOffsets` with a timestamp; the record inside the batch is the caller's

@@ -5,8 +5,8 @@
 //! Checkpoint -> groups of the write-ahead log behind it -> segments behind it -> new checkpoint.
 //! Until the new checkpoint is durable nothing that the old one needs is touched, so a crash during
 //! recovery leaves it to be done again. Batches from the write-ahead log go where they were before,
-//! byte for byte; a batch that it lost is taken from the segment if it is intact there; what remains
-//! is a gap, reported, and a new segment begins behind it.
+//! byte for byte; a batch that it lost is taken from the segment if it is intact there; what
+//! remains is a gap, reported, and a new segment begins behind it.
 
 use crate::batch::{self, Header};
 use crate::checkpoint::{self, Checkpoint, Saved, Slots};
@@ -34,8 +34,8 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use systole_world::{File, Open, World};
 
-/// A start begins so many group numbers later. A group behind a torn one may hide from the scan until
-/// the torn one is overwritten; its number must not be given to another meanwhile. No process
+/// A start begins so many group numbers later. A group behind a torn one may hide from the scan
+/// until the torn one is overwritten; its number must not be given to another meanwhile. No process
 /// writes so many groups before it syncs one.
 const LIFE: Sequence = 1 << 32;
 

@@ -1,8 +1,8 @@
 //! The seams to everything that a program cannot control: time, randomness, files, sockets.
 //!
 //! Owns: the traits [`Clock`], [`Random`], [`Disk`] and [`File`], the functions of [`net`], their
-//! OS versions, and (in [`sim`]) versions that a test turns by hand. The only crate that names system
-//! time, files and sockets; clippy refuses them elsewhere.
+//! OS versions, and (in [`sim`]) versions that a test turns by hand. The only crate that names
+//! system time, files and sockets; clippy refuses them elsewhere.
 //! Does not own: policy. Nothing here retries, logs or decides.
 //! Reading order: [`clock`] -> [`random`] -> [`disk`] -> [`net`] -> [`sim`].
 #![allow(clippy::disallowed_methods)] // this crate is what the others are told to use instead

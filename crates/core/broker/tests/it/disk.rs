@@ -1,4 +1,5 @@
-//! A full and a failing disk, as clients see it: writing stops with the right code, reading goes on.
+//! A full and a failing disk, as clients see it: writing stops with the right code, reading goes
+//! on.
 
 use crate::harness::Harness;
 use crate::records::{batch, fetch, put, values};

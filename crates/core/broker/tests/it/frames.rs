@@ -135,7 +135,8 @@ async fn a_client_that_never_reads_its_answers_is_closed_after_the_idle_time_out
             client.stream.write_all(&frame(3, id)).await.unwrap();
         }
     };
-    // What the sockets hold is the system's affair: they are full when nothing has moved for 50 looks.
+    // What the sockets hold is the system's affair: they are full when nothing has moved for 50
+    // looks.
     let (mut sent, mut looks) = (0, 0);
     let is_full = || {
         let before = std::mem::replace(&mut sent, harness.metric("sent_bytes_total"));

@@ -7,8 +7,9 @@
 //!
 //! Invariants
 //! - Only batches below the high watermark are written here, so every intact byte counts.
-//! - Offsets within a segment are without gaps, so a flipped bit in a base offset (which the batch's
-//!   checksum does not cover) shows. Where recovery had to leave a gap, a new segment begins.
+//! - Offsets within a segment are without gaps, so a flipped bit in a base offset (which the
+//!   batch's checksum does not cover) shows. Where recovery had to leave a gap, a new segment
+//!   begins.
 
 pub(crate) mod handles;
 pub(crate) mod index;

@@ -24,7 +24,8 @@ pub(crate) type Sequence = u64;
 pub(crate) struct Head {
     pub(crate) log_id: u64,
     pub(crate) sequence: Sequence,
-    /// The group before this one. Usually one less; after a recovery it jumps over what was dropped.
+    /// The group before this one. Usually one less; after a recovery it jumps over what was
+    /// dropped.
     pub(crate) previous: Sequence,
     /// Every group up to this one was durable before this one was written.
     pub(crate) synced: Sequence,
@@ -176,8 +177,8 @@ impl Place {
     }
 }
 
-/// Binds an entry to its group: a torn write may leave the head of a new group before entries of the
-/// old one that lay in the same place of a recycled file.
+/// Binds an entry to its group: a torn write may leave the head of a new group before entries of
+/// the old one that lay in the same place of a recycled file.
 fn entry_crc(sequence: Sequence, head: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&sequence.to_le_bytes()), head)
 }

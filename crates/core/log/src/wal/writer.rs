@@ -244,8 +244,8 @@ pub(crate) struct Spare {
 }
 
 impl Spare {
-    /// Fills the file with zeroes and makes it durable, so that later syncs need not allocate. On an
-    /// error nothing is left behind.
+    /// Fills the file with zeroes and makes it durable, so that later syncs need not allocate. On
+    /// an error nothing is left behind.
     pub(crate) fn prepare(self, disk: &dyn Disk) -> io::Result<WalFile> {
         let made = self.fill(disk);
         if made.is_err() && disk.remove_file(&self.path).is_err() {
