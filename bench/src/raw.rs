@@ -28,6 +28,8 @@ const WINDOW_REQUESTS: usize = 64;
 /// Bytes of one ready-made batch: the Java client's default batch size.
 const BATCH_BYTES: u64 = 16 * 1024;
 const RECORD_BYTES: usize = 1000;
+/// How long a new partition may be without a leader.
+const LEADER_WAIT_MAX: Duration = Duration::from_secs(60);
 const FETCH_BYTES_MAX: i32 = 8 << 20;
 
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +57,19 @@ impl Connection {
     fn call<R: Request>(&mut self, request: &R, version: i16) -> anyhow::Result<R::Response> {
         self.0.write_all(&frame(request, version)?)?;
         self.answer::<R>(version)
+    }
+
+    /// Sends a ready-made produce request until its partition has a leader: Apache Kafka answers the
+    /// creation of a topic before that.
+    fn produce_when_led(&mut self, frame: &[u8]) -> anyhow::Result<()> {
+        let until = Instant::now() + LEADER_WAIT_MAX;
+        loop {
+            self.0.write_all(frame)?;
+            match expect_accepted(&self.answer::<ProduceRequest>(PRODUCE_VERSION)?) {
+                Err(_) if Instant::now() < until => std::thread::sleep(Duration::from_millis(20)),
+                outcome => return outcome,
+            }
+        }
     }
 
     fn answer<R: Request>(&mut self, version: i16) -> anyhow::Result<R::Response> {
@@ -143,6 +158,9 @@ pub(crate) fn produce(address: SocketAddr, partitions: i32, mebibytes: u64) -> a
     let requests = usize::try_from(mebibytes * 1024 * 1024 / BATCH_BYTES)?;
 
     let mut connection = Connection::to(address)?;
+    for frame in &frames {
+        connection.produce_when_led(frame)?;
+    }
     let mut sending = connection.0.try_clone()?;
     let (window, answered) = mpsc::sync_channel(WINDOW_REQUESTS);
     let start = Instant::now();
