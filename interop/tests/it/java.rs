@@ -1,98 +1,91 @@
 //! The programs of Apache Kafka's own distribution.
 
-use crate::{bootstrap, ready, unique};
+use crate::{Target, target, unique};
 use serde_json::Value;
 use std::io::Write;
 use systole_interop::{Runtime, kafka_starter, run, run_with_input};
 
-fn tool(name: &str, args: &[&str]) -> String {
-    let base = ["tool", name, "--bootstrap-server", bootstrap()];
-    run(&mut kafka_starter(&[base.as_slice(), args].concat())).unwrap()
-}
+impl Target {
+    fn tool(&self, name: &str, args: &[&str]) -> String {
+        let base = ["tool", name, "--bootstrap-server", &self.bootstrap];
+        run(&mut kafka_starter(&[base.as_slice(), args].concat())).unwrap()
+    }
 
-fn create(topic: &str, partitions: &str) {
-    tool("kafka-topics", &["--create", "--topic", topic, "--partitions", partitions]);
-}
+    fn create(&self, topic: &str, partitions: &str) {
+        self.tool("kafka-topics", &["--create", "--topic", topic, "--partitions", partitions]);
+    }
 
-fn fill(topic: &str, records: &str, properties: &[&str]) {
-    let base = ["--topic", topic, "--num-records", records, "--record-size", "200"];
-    let rest = ["--throughput", "-1", "--producer-props"];
-    let server = format!("bootstrap.servers={}", bootstrap());
-    let args = [&base, rest.as_slice(), &[&server], properties].concat();
-    let out =
-        run(&mut kafka_starter(&[&["tool", "kafka-producer-perf-test"], args.as_slice()].concat()));
-    let out = out.unwrap();
-    assert!(out.contains(&format!("{records} records sent")), "{out}");
+    fn fill(&self, topic: &str, records: &str, properties: &[&str]) {
+        let load = ["--topic", topic, "--num-records", records, "--record-size", "200"];
+        let server = format!("bootstrap.servers={}", self.bootstrap);
+        let rest = ["--throughput", "-1", "--producer-props", &server];
+        let perf_test = ["tool", "kafka-producer-perf-test"];
+        let args = [perf_test.as_slice(), &load, &rest, properties].concat();
+        let out = run(&mut kafka_starter(&args)).unwrap();
+        assert!(out.contains(&format!("{records} records sent")), "{out}");
+    }
 }
 
 #[test]
 fn kafka_topics_creates_describes_grows_and_deletes() {
-    if !ready(Runtime::Java) {
-        return;
-    }
+    let Some(target) = target(&[Runtime::Java]) else { return };
     let topic = unique("java-topics");
     let config = ["--config", "retention.ms=60000"];
     let shape = ["--create", "--topic", &topic, "--partitions", "3"];
-    tool("kafka-topics", &[shape.as_slice(), config.as_slice()].concat());
-    let described = tool("kafka-topics", &["--describe", "--topic", &topic]);
+    target.tool("kafka-topics", &[shape.as_slice(), config.as_slice()].concat());
+    let described = target.tool("kafka-topics", &["--describe", "--topic", &topic]);
     assert!(described.contains("PartitionCount: 3"), "{described}");
     assert!(described.contains("retention.ms=60000"), "{described}");
-    tool("kafka-topics", &["--alter", "--topic", &topic, "--partitions", "5"]);
-    let described = tool("kafka-topics", &["--describe", "--topic", &topic]);
+    target.tool("kafka-topics", &["--alter", "--topic", &topic, "--partitions", "5"]);
+    let described = target.tool("kafka-topics", &["--describe", "--topic", &topic]);
     assert!(described.contains("PartitionCount: 5"), "{described}");
-    assert!(tool("kafka-topics", &["--list"]).lines().any(|it| it == topic));
-    tool("kafka-topics", &["--delete", "--topic", &topic]);
-    assert!(!tool("kafka-topics", &["--list"]).lines().any(|it| it == topic));
+    assert!(target.tool("kafka-topics", &["--list"]).lines().any(|it| it == topic));
+    target.tool("kafka-topics", &["--delete", "--topic", &topic]);
+    assert!(!target.tool("kafka-topics", &["--list"]).lines().any(|it| it == topic));
 }
 
 #[test]
 fn kafka_configs_changes_and_shows_a_topic_setting() {
-    if !ready(Runtime::Java) {
-        return;
-    }
+    let Some(target) = target(&[Runtime::Java]) else { return };
     let topic = unique("java-configs");
-    create(&topic, "1");
+    target.create(&topic, "1");
     let entity = ["--entity-type", "topics", "--entity-name", &topic];
     let add = ["--alter", "--add-config", "segment.bytes=1048576,cleanup.policy=delete"];
-    tool("kafka-configs", &[entity.as_slice(), add.as_slice()].concat());
-    let shown = tool("kafka-configs", &[entity.as_slice(), &["--describe"]].concat());
+    target.tool("kafka-configs", &[entity.as_slice(), add.as_slice()].concat());
+    let shown = target.tool("kafka-configs", &[entity.as_slice(), &["--describe"]].concat());
     assert!(shown.contains("segment.bytes=1048576"), "{shown}");
     let remove = ["--alter", "--delete-config", "segment.bytes"];
-    tool("kafka-configs", &[entity.as_slice(), remove.as_slice()].concat());
-    let shown = tool("kafka-configs", &[entity.as_slice(), &["--describe"]].concat());
+    target.tool("kafka-configs", &[entity.as_slice(), remove.as_slice()].concat());
+    let shown = target.tool("kafka-configs", &[entity.as_slice(), &["--describe"]].concat());
     assert!(!shown.contains("segment.bytes"), "{shown}");
 }
 
 #[test]
 fn the_console_consumer_prints_what_the_console_producer_read() {
-    if !ready(Runtime::Java) {
-        return;
-    }
+    let Some(target) = target(&[Runtime::Java]) else { return };
     let topic = unique("java-console");
-    create(&topic, "1");
+    target.create(&topic, "1");
     let sent: String = (0..200).map(|n| format!("line {n} of the console\n")).collect();
     let mut lines = tempfile::NamedTempFile::new().unwrap();
     lines.write_all(sent.as_bytes()).unwrap();
-    let produce = ["tool", "kafka-console-producer", "--bootstrap-server", bootstrap()];
+    let produce = ["tool", "kafka-console-producer", "--bootstrap-server", &target.bootstrap];
     let mut produce = kafka_starter(&[produce.as_slice(), &["--topic", &topic]].concat());
     run_with_input(&mut produce, Some(lines.path())).unwrap();
     let read = ["--topic", &topic, "--from-beginning", "--max-messages", "200"];
-    assert_eq!(tool("kafka-console-consumer", &read), sent);
+    assert_eq!(target.tool("kafka-console-consumer", &read), sent);
 }
 
 #[test]
 fn the_verifiable_consumer_sees_what_the_verifiable_producer_had_acknowledged() {
-    if !ready(Runtime::Java) {
-        return;
-    }
+    let Some(target) = target(&[Runtime::Java]) else { return };
     let topic = unique("java-verifiable");
-    create(&topic, "4");
+    target.create(&topic, "4");
     let produced =
-        tool("kafka-verifiable-producer", &["--topic", &topic, "--max-messages", "3000"]);
+        target.tool("kafka-verifiable-producer", &["--topic", &topic, "--max-messages", "3000"]);
     let acknowledged = events(&produced, "producer_send_success").count();
     assert_eq!(acknowledged, 3000);
     let group = ["--topic", &topic, "--group-id", &topic, "--max-messages", "3000"];
-    let consumed = tool("kafka-verifiable-consumer", &group);
+    let consumed = target.tool("kafka-verifiable-consumer", &group);
     let read: u64 =
         events(&consumed, "records_consumed").map(|it| it["count"].as_u64().unwrap()).sum();
     assert_eq!(read, 3000);
@@ -106,15 +99,13 @@ fn events<'a>(output: &'a str, name: &'a str) -> impl Iterator<Item = Value> + '
 
 #[test]
 fn kafka_consumer_groups_shows_resets_and_deletes_a_group() {
-    if !ready(Runtime::Java) {
-        return;
-    }
+    let Some(target) = target(&[Runtime::Java]) else { return };
     let topic = unique("java-groups");
-    create(&topic, "2");
-    fill(&topic, "500", &[]);
+    target.create(&topic, "2");
+    target.fill(&topic, "500", &[]);
     let read = ["--topic", &topic, "--from-beginning", "--max-messages", "500", "--group", &topic];
-    tool("kafka-console-consumer", &read);
-    let groups = |args: &[&str]| tool("kafka-consumer-groups", args);
+    target.tool("kafka-console-consumer", &read);
+    let groups = |args: &[&str]| target.tool("kafka-consumer-groups", args);
     assert!(groups(&["--list"]).lines().any(|it| it == topic));
     let shown = groups(&["--describe", "--group", &topic]);
     let lags: Vec<_> = shown
@@ -138,40 +129,36 @@ fn kafka_consumer_groups_shows_resets_and_deletes_a_group() {
 
 #[test]
 fn the_performance_tests_move_every_record_with_every_codec() {
-    if !ready(Runtime::Java) {
-        return;
-    }
+    let Some(target) = target(&[Runtime::Java]) else { return };
     let topic = unique("java-perf");
-    create(&topic, "3");
+    target.create(&topic, "3");
     for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
-        fill(&topic, "4000", &["acks=all", &format!("compression.type={codec}")]);
+        target.fill(&topic, "4000", &["acks=all", &format!("compression.type={codec}")]);
     }
     let read = ["--topic", &topic, "--num-records", "20000", "--timeout", "60000"];
-    let out = tool("kafka-consumer-perf-test", &read);
+    let out = target.tool("kafka-consumer-perf-test", &read);
     let fields: Vec<_> = out.lines().last().unwrap_or_default().split(',').collect();
     assert_eq!(fields.get(4).map(|it| it.trim()), Some("20000"), "{out}");
 }
 
 #[test]
 fn the_admin_tools_agree_about_offsets_and_disks() {
-    if !ready(Runtime::Java) {
-        return;
-    }
+    let Some(target) = target(&[Runtime::Java]) else { return };
     let topic = unique("java-admin");
-    create(&topic, "1");
-    fill(&topic, "300", &[]);
-    let ends = tool("kafka-get-offsets", &["--topic", &topic]);
+    target.create(&topic, "1");
+    target.fill(&topic, "300", &[]);
+    let ends = target.tool("kafka-get-offsets", &["--topic", &topic]);
     assert_eq!(ends.trim(), format!("{topic}:0:300"));
     let mut cut = tempfile::NamedTempFile::new().unwrap();
     let partition = format!(r#"{{"topic":"{topic}","partition":0,"offset":120}}"#);
     write!(cut, r#"{{"version":1,"partitions":[{partition}]}}"#).unwrap();
     let file = cut.path().to_str().unwrap();
-    let deleted = tool("kafka-delete-records", &["--offset-json-file", file]);
+    let deleted = target.tool("kafka-delete-records", &["--offset-json-file", file]);
     assert!(deleted.contains("low_watermark: 120"), "{deleted}");
-    let starts = tool("kafka-get-offsets", &["--topic", &topic, "--time", "earliest"]);
+    let starts = target.tool("kafka-get-offsets", &["--topic", &topic, "--time", "earliest"]);
     assert_eq!(starts.trim(), format!("{topic}:0:120"));
-    let dirs = tool("kafka-log-dirs", &["--describe", "--topic-list", &topic]);
+    let dirs = target.tool("kafka-log-dirs", &["--describe", "--topic-list", &topic]);
     assert!(dirs.contains(&format!(r#""partition":"{topic}-0""#)), "{dirs}");
-    let versions = tool("kafka-broker-api-versions", &[]);
+    let versions = target.tool("kafka-broker-api-versions", &[]);
     assert!(versions.contains("Produce(0): 0 to 13"), "{versions}");
 }

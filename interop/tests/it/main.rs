@@ -6,19 +6,35 @@ mod java;
 mod kcat;
 mod programs;
 
-use std::sync::OnceLock;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use systole_interop::{Missing, Runtime};
 use systole_testkit::EmbeddedNode;
 
-/// The broker under test; one node serves all cases of this process.
-fn bootstrap() -> &'static str {
-    static OTHER: OnceLock<Option<String>> = OnceLock::new();
-    static NODE: OnceLock<EmbeddedNode> = OnceLock::new();
-    match OTHER.get_or_init(|| std::env::var("SYSTOLE_INTEROP_BOOTSTRAP").ok()) {
-        Some(other) => other,
-        None => NODE.get_or_init(|| EmbeddedNode::start().expect("the node starts")).bootstrap(),
+/// The broker under test. A case holds it as long as it runs; the last one to let go stops the node.
+struct Target {
+    bootstrap: String,
+    _node: Option<Arc<EmbeddedNode>>,
+}
+
+/// The broker under test, if the case can run here. Says why not; where CI demands all clients, that
+/// is a failure.
+fn target(runtimes: &[Runtime]) -> Option<Target> {
+    for runtime in runtimes {
+        if let Err(Missing(why)) = runtime.prepare().expect("the client can be installed") {
+            let demanded = std::env::var_os("SYSTOLE_REQUIRE_INTEROP").is_some();
+            assert!(!demanded, "SYSTOLE_REQUIRE_INTEROP is set, but {why}");
+            eprintln!("skipped: {why}");
+            return None;
+        }
     }
+    Some(match std::env::var("SYSTOLE_INTEROP_BOOTSTRAP") {
+        Ok(bootstrap) => Target { bootstrap, _node: None },
+        Err(_) => {
+            let node = EmbeddedNode::shared();
+            Target { bootstrap: node.bootstrap().to_owned(), _node: Some(node) }
+        }
+    })
 }
 
 /// A topic or group name that no other case of any run uses.
@@ -26,17 +42,4 @@ fn unique(name: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     format!("{name}-{}-{count}", std::process::id())
-}
-
-/// Whether the case can run here. Says why not; where CI demands all clients, that is a failure.
-fn ready(runtime: Runtime) -> bool {
-    match runtime.prepare().expect("the client can be installed") {
-        Ok(()) => true,
-        Err(Missing(why)) => {
-            let demanded = std::env::var_os("SYSTOLE_REQUIRE_INTEROP").is_some();
-            assert!(!demanded, "SYSTOLE_REQUIRE_INTEROP is set, but {why}");
-            eprintln!("skipped: {why}");
-            false
-        }
-    }
 }

@@ -1,14 +1,12 @@
 //! The scenario of `interop/README.md`, once per client library.
 
-use crate::{bootstrap, ready, unique};
+use crate::{target, unique};
 use serde_json::Value;
 use systole_interop::{Runtime, run};
 
 fn plays_the_scenario(runtime: Runtime, name: &str) {
-    if !ready(runtime) {
-        return;
-    }
-    let mut command = runtime.scenario(bootstrap(), &unique(name)).unwrap();
+    let Some(target) = target(&[runtime]) else { return };
+    let mut command = runtime.scenario(&target.bootstrap, &unique(name)).unwrap();
     let output = run(&mut command).unwrap();
     let rows: Vec<Value> = output.lines().map(|it| serde_json::from_str(it).unwrap()).collect();
     assert_eq!(rows.len(), 5, "one row per codec:\n{output}");

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use systole_client::admin::NewTopic;
 use systole_client::{
-    Client, Delivery, DirectOptions, Event, NewRecord, Producer, ProducerExt as _,
-    ProducerOptions, Record, Settings, Start, TopicPartition,
+    Client, Delivery, DirectOptions, Event, NewRecord, Producer, ProducerExt as _, ProducerOptions,
+    Record, Settings, Start, TopicPartition,
 };
 use systole_world::{Random, World, sim::SeededRandom};
 use tokio::sync::{mpsc, watch};

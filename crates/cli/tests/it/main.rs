@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // a test that cannot go on says so by failing
 
 mod command;
+mod crash;
 mod demo;
 mod help;
 mod node;
