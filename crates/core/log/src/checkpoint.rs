@@ -203,13 +203,9 @@ impl Engine {
         self.fill_all()?;
         for shared in &partitions {
             self.fill(shared, shared.high_watermark())?;
-            self.sync_partition(shared)?;
-            if self.filling_due() {
-                self.fill_all()?; // appends must not wait for a thousand fsyncs
-            }
         }
+        self.sync_segments(&partitions)?;
         let disk = self.handles.disk();
-        disk.sync_dir(&self.root.join("partitions"))?;
         let number = self.checkpoints.load(Ordering::Relaxed) + 1;
         let partitions = partitions.iter().filter_map(|shared| {
             let state = lock(&shared.state);
@@ -231,6 +227,23 @@ impl Engine {
         drop(wal);
         self.room.notify_waiters();
         Ok(())
+    }
+
+    /// Makes all that the segments hold durable: file by file, or the whole file system at once
+    /// where that is cheaper.
+    fn sync_segments(&self, partitions: &[Arc<Shared>]) -> io::Result<()> {
+        let unsynced = partitions.iter().filter(|it| lock(&it.state).unsynced_bytes > 0).count();
+        if unsynced > self.options.sync_each_max {
+            self.anchor.sync_file_system()?;
+            for shared in partitions {
+                lock(&shared.state).note_synced();
+            }
+            return Ok(());
+        }
+        for shared in partitions {
+            self.sync_partition(shared)?;
+        }
+        self.handles.disk().sync_dir(&self.root.join("partitions"))
     }
 
     /// A checkpoint outside the usual turn, at an orderly stop.

@@ -27,7 +27,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, RwLock};
-use systole_world::World;
+use systole_world::{File, World};
 use tokio::sync::Notify;
 
 #[derive(Debug)]
@@ -38,6 +38,8 @@ pub(crate) struct Engine {
     pub(crate) options: Options,
     pub(crate) partitions: RwLock<HashMap<PartitionId, Arc<Shared>>>,
     pub(crate) handles: Handles,
+    /// A file of the directory, open from the start, through which the file system is synced.
+    pub(crate) anchor: Arc<dyn File>,
     pub(crate) wal: Mutex<Wal>,
     pub(crate) commits: Commits,
     pub(crate) damage: DamageBook,
@@ -95,11 +97,12 @@ pub(crate) struct Parts {
     pub(crate) log_id: u64,
     pub(crate) options: Options,
     pub(crate) wal: Wal,
+    pub(crate) anchor: Arc<dyn File>,
 }
 
 impl Engine {
     pub(crate) fn new(world: World, parts: Parts) -> Self {
-        let Parts { root, log_id, options, wal } = parts;
+        let Parts { root, log_id, options, wal, anchor } = parts;
         let handles = Handles::new(Arc::clone(&world.disk), options.open_files_max);
         let queue = Queue { waiting: VecDeque::new(), next_number: 1, state: Accepting::Yes };
         Self {
@@ -109,6 +112,7 @@ impl Engine {
             options,
             partitions: RwLock::default(),
             handles,
+            anchor,
             wal: Mutex::new(wal),
             commits: Commits::default(),
             damage: DamageBook::default(),

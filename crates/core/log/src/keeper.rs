@@ -348,12 +348,7 @@ impl Engine {
         if sync_dir {
             self.handles.disk().sync_dir(&shared.dir)?;
         }
-        let mut state = lock(&shared.state);
-        state.segments.iter_mut().for_each(|it| it.synced = true);
-        state.unsynced_bytes = 0;
-        if sync_dir {
-            state.directory = Directory::Durable;
-        }
+        lock(&shared.state).note_synced();
         Ok(())
     }
 }
@@ -368,6 +363,13 @@ impl Directory {
 }
 
 impl State {
+    pub(crate) fn note_synced(&mut self) {
+        self.segments.iter_mut().for_each(|it| it.synced = true);
+        self.unsynced_bytes = 0;
+        if self.directory == Directory::Made {
+            self.directory = Directory::Durable;
+        }
+    }
     /// Whether `batch` must begin a new segment, the last one being as given.
     fn wants_roll(&self, last: Option<(Offset, Extent)>, batch: &crate::batch::Header) -> bool {
         let Some((base, extent)) = last else { return true };

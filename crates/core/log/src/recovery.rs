@@ -85,7 +85,9 @@ pub(crate) fn open(world: &World, root: &Path, options: Options) -> Result<Opene
     let resume = Resume { log_id, previous, highest };
     let wal = Wal::new(disk, &wal_dir, sizes, (resume, files.clone()));
     let wal = wal.map_err(OpenError::io(&wal_dir))?;
-    let parts = Parts { root: root.to_owned(), log_id, options, wal };
+    let anchor = world.disk.open(&root.join("format"), Open::ReadWrite);
+    let anchor = anchor.map_err(OpenError::io(root))?;
+    let parts = Parts { root: root.to_owned(), log_id, options, wal, anchor };
     let engine = Engine::new(world.clone(), parts);
     engine.published.store(highest, Ordering::Release);
     note_found(&engine, root, (&format, &slots, &chain));

@@ -56,6 +56,10 @@ pub trait File: Debug + Send + Sync + 'static {
     }
     /// Makes the bytes and the length durable (`fdatasync`).
     fn sync_data(&self) -> io::Result<()>;
+    /// Makes everything in the file system of this file durable: bytes, lengths and names. Costs
+    /// what all its users have not written yet; worth it instead of syncing hundreds of files. The
+    /// handle must have been opened before the writes, or their errors may go unreported.
+    fn sync_file_system(&self) -> io::Result<()>;
     fn len(&self) -> io::Result<u64>;
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)

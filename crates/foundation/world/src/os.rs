@@ -118,6 +118,10 @@ impl File for OsFile {
     fn sync_data(&self) -> io::Result<()> {
         self.0.sync_data()
     }
+    fn sync_file_system(&self) -> io::Result<()> {
+        // Reports failed writes since Linux 5.8, once per open handle.
+        Ok(rustix::fs::syncfs(&self.0)?)
+    }
     fn len(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
     }

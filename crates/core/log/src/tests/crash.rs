@@ -451,5 +451,5 @@ fn read_all(partition: &Partition, at: &str) -> Vec<(Offset, Offset, Content)> {
 
 /// Files so small that a life sees many rolls, recycled files and checkpoints.
 fn tiny() -> Options {
-    Options { producer_expiry: Duration::from_hours(1), ..small() }
+    Options { producer_expiry: Duration::from_hours(1), sync_each_max: 2, ..small() }
 }

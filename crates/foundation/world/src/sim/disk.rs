@@ -208,6 +208,12 @@ impl State {
             self.durable_names.apply(change);
         }
     }
+    /// Counts one sync; `true` if it is the one that was to fail.
+    fn sync_fails(&mut self) -> bool {
+        let left = self.syncs_until_failure.map(|it| it.saturating_sub(1));
+        self.syncs_until_failure = left.filter(|it| *it > 0);
+        left == Some(0)
+    }
     fn used(&self) -> u64 {
         self.contents.values().map(|it| it.now.len() as u64).sum()
     }
@@ -487,19 +493,28 @@ impl File for SimFile {
         if state.count_change()? {
             return state.check_power();
         }
-        let failing = match &mut state.syncs_until_failure {
-            Some(left) => {
-                *left = left.saturating_sub(1);
-                *left == 0
-            }
-            None => false,
-        };
-        if failing {
-            state.syncs_until_failure = None;
+        if state.sync_fails() {
             self.content(&mut state)?.lose_sync();
             return Err(io::Error::other("input/output error (simulated)"));
         }
         self.content(&mut state)?.sync();
+        Ok(())
+    }
+    fn sync_file_system(&self) -> io::Result<()> {
+        let mut state = self.state()?;
+        if state.count_change()? {
+            return state.check_power();
+        }
+        let fails = state.sync_fails();
+        for content in state.contents.values_mut() {
+            if fails { content.lose_sync() } else { content.sync() }
+        }
+        if fails {
+            return Err(io::Error::other("input/output error (simulated)"));
+        }
+        for change in std::mem::take(&mut state.journal) {
+            state.durable_names.apply(&change);
+        }
         Ok(())
     }
     fn len(&self) -> io::Result<u64> {
