@@ -234,11 +234,16 @@ impl Engine {
     fn sync_segments(&self, partitions: &[Arc<Shared>]) -> io::Result<()> {
         let unsynced = partitions.iter().filter(|it| lock(&it.state).unsynced_bytes > 0).count();
         if unsynced > self.options.sync_each_max {
-            self.anchor.sync_file_system()?;
-            for shared in partitions {
-                lock(&shared.state).note_synced();
+            match self.anchor.sync_file_system() {
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    for shared in partitions {
+                        lock(&shared.state).note_synced();
+                    }
+                    return Ok(());
+                }
             }
-            return Ok(());
         }
         for shared in partitions {
             self.sync_partition(shared)?;

@@ -58,8 +58,11 @@ pub trait File: Debug + Send + Sync + 'static {
     fn sync_data(&self) -> io::Result<()>;
     /// Makes everything in the file system of this file durable: bytes, lengths and names. Costs
     /// what all its users have not written yet; worth it instead of syncing hundreds of files. The
-    /// handle must have been opened before the writes, or their errors may go unreported.
-    fn sync_file_system(&self) -> io::Result<()>;
+    /// handle must have been opened before the writes, or their errors may go unreported. Where it
+    /// is [`io::ErrorKind::Unsupported`], as by default, sync each file.
+    fn sync_file_system(&self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
     fn len(&self) -> io::Result<u64>;
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
