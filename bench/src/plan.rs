@@ -128,7 +128,7 @@ impl Bench<'_> {
         let address = running.address;
         self.java(running)?;
         self.librdkafka(running)?;
-        let mebibytes = self.scaled(512);
+        let mebibytes = self.scaled(128);
         for (measure, partitions) in
             [(Measure::RawProduce1Partition, 1), (Measure::RawProduce1000Partitions, 1000)]
         {

@@ -59,8 +59,8 @@ impl Connection {
         self.answer::<R>(version)
     }
 
-    /// Sends a ready-made produce request until its partition has a leader: Apache Kafka answers the
-    /// creation of a topic before that.
+    /// Sends a ready-made produce request until its partition has a leader: Apache Kafka answers
+    /// the creation of a topic before that.
     fn produce_when_led(&mut self, frame: &[u8]) -> anyhow::Result<()> {
         let until = Instant::now() + LEADER_WAIT_MAX;
         loop {

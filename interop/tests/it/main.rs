@@ -11,14 +11,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use systole_interop::{Missing, Runtime};
 use systole_testkit::EmbeddedNode;
 
-/// The broker under test. A case holds it as long as it runs; the last one to let go stops the node.
+/// The broker under test. A case holds it as long as it runs; the last to let go stops the node.
 struct Target {
     bootstrap: String,
     _node: Option<Arc<EmbeddedNode>>,
 }
 
-/// The broker under test, if the case can run here. Says why not; where CI demands all clients, that
-/// is a failure.
+/// The broker under test, if the case can run here. Says why not; where CI demands all clients,
+/// that is a failure.
 fn target(runtimes: &[Runtime]) -> Option<Target> {
     for runtime in runtimes {
         if let Err(Missing(why)) = runtime.prepare().expect("the client can be installed") {
