@@ -72,8 +72,9 @@ impl Producers {
             };
         }
         let last_sequence = advance(first_sequence, count - 1);
-        let known = self.0.get(&writer.id).into_iter().flat_map(|it| &it.batches);
-        let repeated = known.clone().find(|it| {
+        // More may be remembered, as long as they can be rolled back.
+        let known = self.0.get(&writer.id).into_iter().flat_map(|it| it.batches.iter().rev());
+        let repeated = known.take(WINDOW).find(|it| {
             (it.epoch, it.first_sequence, it.last_sequence)
                 == (writer.epoch, first_sequence, last_sequence)
         });
@@ -245,10 +246,14 @@ mod tests {
     }
     #[test]
     fn a_batch_older_than_the_window_is_out_of_order() {
-        let batches: Vec<_> = (0..7).map(|it| (i64::from(it), 0, it, 1)).collect();
-        let it = after(&batches);
-        assert_eq!(it.check(writer(0, 1), 1), Verdict::OutOfOrder { expected: 7 });
-        assert!(matches!(it.check(writer(0, 2), 1), Verdict::Duplicate { .. }));
+        for settled in [Offset::ZERO, Offset::new(6), Offset::new(7)] {
+            let mut it = Producers::default();
+            for at in 0..7 {
+                it.note(&header(i64::from(at), 0, at, 1), settled, Timestamp::default());
+            }
+            assert_eq!(it.check(writer(0, 1), 1), Verdict::OutOfOrder { expected: 7 });
+            assert!(matches!(it.check(writer(0, 2), 1), Verdict::Duplicate { .. }));
+        }
     }
     #[test]
     fn rolling_back_restores_epoch_and_sequence() {
