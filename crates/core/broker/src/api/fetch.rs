@@ -266,12 +266,13 @@ fn read_one(partition: &Partition, wanted: &Wanted, limit: usize, whatever_size:
     if wanted.last_fetched_epoch == LEADER_EPOCH && from > bounds.high_watermark {
         return Found::Diverging(bounds);
     }
-    let is_inside = bounds.log_start <= from && from <= bounds.high_watermark;
-    let is_end = from == bounds.high_watermark;
-    if is_inside && (is_end || (limit == 0 && !whatever_size)) {
+    let has_records = bounds.log_start <= from && from < bounds.high_watermark;
+    if has_records && limit == 0 && !whatever_size {
         return Found::Nothing(bounds);
     }
+    // At the end too: a partition may have been deleted, which ends the wait.
     match read_on(partition, from, limit) {
+        Ok(records) if records.size() == 0 => Found::Nothing(records.bounds),
         Ok(records) if records.size() <= limit || whatever_size => Found::Records(records),
         Ok(_) => Found::Nothing(bounds),
         Err(error) => Found::Failed(code_of(&error)),

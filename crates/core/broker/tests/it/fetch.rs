@@ -1,16 +1,25 @@
 //! Fetch: what is read, when it waits, and its sessions. Codes and watermarks are those that Apache
 //! Kafka 4.3.1 gave for the same requests.
 
-use crate::harness::Client;
+use crate::harness::{Client, Harness};
 use crate::records::{batch, fetch, fetch_request, node, put, said, topic_id, values};
 use std::time::{Duration, Instant};
 use systole_wire::message::FetchRequest;
 use systole_wire::message::fetch_request::ForgottenTopic;
 
-const LONG_MS: i32 = 15_000;
+/// Longer than a client waits for an answer: whoever gets one was woken.
+const LONG_MS: i32 = 300_000;
 
 async fn ask(client: &mut Client, request: FetchRequest) -> Vec<String> {
     said(&client.call(12, request).await)
+}
+
+/// Sends a fetch and waits until the node has it.
+async fn begin(harness: &Harness, client: &mut Client, request: &FetchRequest) -> i32 {
+    let before = harness.metric("received_bytes_total");
+    let id = client.send(12, request).await;
+    harness.until_metric("received_bytes_total", |it| it > before).await;
+    id
 }
 
 fn changed(partitions: &[(i32, i64)], change: impl FnOnce(&mut FetchRequest)) -> FetchRequest {
@@ -113,12 +122,10 @@ async fn a_fetch_at_the_end_waits_for_records_and_no_longer_than_asked() {
     let (harness, mut client) = node(2, &[]).await;
     let mut producer = harness.client().await;
     let waiting = changed(&[(0, 0), (1, 0)], |it| it.max_wait_ms = LONG_MS);
-    let began = Instant::now();
-    let id = client.send(12, &waiting).await;
+    let id = begin(&harness, &mut client, &waiting).await;
     put(&mut producer, batch(&["woke"])).await;
     let response = client.receive::<FetchRequest>(12, id).await;
     assert_eq!(values(&response.responses[0].partitions[0]), ["woke"]);
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 
     let brief = changed(&[(0, 1)], |it| it.max_wait_ms = 50);
     let began = Instant::now();
@@ -130,9 +137,7 @@ async fn a_fetch_at_the_end_waits_for_records_and_no_longer_than_asked() {
         it.max_wait_ms = LONG_MS;
         it.min_bytes = 0;
     });
-    let began = Instant::now();
     client.call(12, nothing_needed).await;
-    assert!(began.elapsed() < Duration::from_secs(10));
 }
 
 #[tokio::test]
@@ -144,7 +149,7 @@ async fn a_fetch_waits_until_there_are_as_many_bytes_as_asked() {
         it.max_wait_ms = LONG_MS;
         it.min_bytes = i32::try_from(3 * one.len()).unwrap();
     });
-    let id = client.send(12, &waiting).await;
+    let id = begin(&harness, &mut client, &waiting).await;
     for _ in 0..3 {
         put(&mut producer, batch(&["x"])).await;
     }
@@ -155,15 +160,11 @@ async fn a_fetch_waits_until_there_are_as_many_bytes_as_asked() {
 #[tokio::test]
 async fn a_waiting_fetch_is_answered_when_the_node_stops() {
     let (mut harness, mut client) = node(1, &[]).await;
-    let id = client.send(12, &changed(&[(0, 0)], |it| it.max_wait_ms = LONG_MS)).await;
-    // The answer to this one proves that the one before has begun.
-    let fence = harness.client().await;
-    drop(fence);
-    let began = Instant::now();
+    let waiting = changed(&[(0, 0)], |it| it.max_wait_ms = LONG_MS);
+    let id = begin(&harness, &mut client, &waiting).await;
     let stopping = tokio::spawn(async move { harness.stop().await });
     let response = client.receive::<FetchRequest>(12, id).await;
     assert_eq!(response.responses[0].partitions[0].error_code, 0);
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     stopping.await.unwrap();
 }
 
@@ -235,14 +236,12 @@ async fn a_deleted_topic_ends_the_wait() {
     let (harness, mut client) = node(1, &[]).await;
     let mut admin = harness.client().await;
     let waiting = changed(&[(0, 0)], |it| it.max_wait_ms = LONG_MS);
-    let id = client.send(12, &waiting).await;
+    let id = begin(&harness, &mut client, &waiting).await;
     let request = systole_wire::message::DeleteTopicsRequest {
         topic_names: vec!["t".into()],
         ..Default::default()
     };
     admin.call(5, request).await;
-    let began = Instant::now();
     let response = client.receive::<FetchRequest>(12, id).await;
     assert_eq!(response.responses[0].partitions[0].error_code, 3);
-    assert!(began.elapsed() < Duration::from_secs(10));
 }
