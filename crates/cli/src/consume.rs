@@ -103,7 +103,7 @@ pub(crate) async fn run(args: Args, cx: &Context) -> Result {
             Ok(Event::Ended(partition, _)) => drop(open.remove(&partition)),
             Ok(_) => {}
             Err(error) if error.class() == systole_client::Class::Retry && args.follow => {
-                tracing::warn!(%error, "reading goes on");
+                tracing::warn!(code = %error.code(), %error, "reading goes on");
             }
             Err(error) => return Err(error.into()),
         }

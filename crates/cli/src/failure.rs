@@ -52,11 +52,7 @@ pub(crate) mod code {
 
 impl Failure {
     pub(crate) fn new(code: Code, message: impl Display) -> Self {
-        // Some libraries put the code before their text; here it has its own place.
-        let text = message.to_string();
-        let text = text.strip_prefix(&format!("{code}: ")).unwrap_or(&text);
-        let message = text.strip_prefix(&format!("[{code}] ")).unwrap_or(text).to_owned();
-        Self::Error { code, message, exit: Exit::Failed }
+        Self::Error { code, message: message.to_string(), exit: Exit::Failed }
     }
     pub(crate) fn usage(message: impl Display) -> Self {
         Self::Error { code: code::USAGE, message: message.to_string(), exit: Exit::Usage }
@@ -116,7 +112,7 @@ mod tests {
 
     #[test]
     fn an_error_has_one_form_with_its_cure() {
-        let failure = Failure::new(code::RECORD, "SYS-9003: line 3 is not a record");
+        let failure = Failure::new(code::RECORD, "line 3 is not a record");
         expect![[r#"
             error[SYS-9003]: line 3 is not a record
               cure: Write one JSON object per line, with the members that `systole consume --json` prints: `key`, `value`, `headers`, `timestamp`; all may be left out."#]]

@@ -90,7 +90,7 @@ impl Follower {
                 }
                 Ok(_) => {}
                 Err(error) if error.class() == systole_client::Class::Retry => {
-                    tracing::debug!(%error, "reading goes on");
+                    tracing::debug!(code = %error.code(), %error, "reading goes on");
                 }
                 Err(error) => return error,
             }

@@ -8,7 +8,7 @@ use systole_kit::{ByteSize, Code, Remedy};
 
 /// One thing that was refused. Everything else of the same input is kept.
 #[derive(Debug, thiserror::Error)]
-#[error("[{}] {place}: {reason}", reason.code())]
+#[error("{place}: {reason}")]
 pub struct Problem {
     pub place: Place,
     #[source]

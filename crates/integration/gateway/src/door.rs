@@ -86,7 +86,8 @@ impl Gateway {
             tracing::warn!(%error, "the accept loop ended out of order");
         }
         if let Err(error) = self.shared.producer.close().await {
-            tracing::warn!(%error, "the gateway's producer did not close in order");
+            let code = error.code();
+            tracing::warn!(%code, %error, "the gateway's producer did not close in order");
         }
     }
 }

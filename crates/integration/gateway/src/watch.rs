@@ -175,7 +175,8 @@ impl Watch {
         if let Some(consumer) = self.consumer.take()
             && let Err(error) = consumer.close().await
         {
-            tracing::debug!(%error, "a follower's consumer did not close in order");
+            let code = error.code();
+            tracing::debug!(%code, %error, "a follower's consumer did not close in order");
         }
     }
 

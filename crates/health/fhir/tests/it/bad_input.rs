@@ -364,7 +364,7 @@ fn a_source_that_fails_is_reported_once() {
     let head = &b"{\"resourceType\":\"Bundle\",\"entry\":[{\"resource\""[..];
     let (items, _) = read_all(std::io::Read::chain(head, Broken), options());
     let said: Vec<_> = items.iter().map(|it| it.as_ref().unwrap_err().to_string()).collect();
-    expect!["[SYS-5001] line 1, byte 45, Bundle.entry[0]: the input could not be read"]
+    expect!["line 1, byte 45, Bundle.entry[0]: the input could not be read"]
         .assert_eq(&said.join("\n"));
 }
 

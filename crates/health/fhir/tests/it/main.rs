@@ -46,7 +46,7 @@ pub(crate) fn outline(input: &[u8], options: Options) -> String {
     for item in read_all(input, options).0 {
         match item {
             Ok(event) => writeln!(shown, "{}", line(&event)),
-            Err(problem) => writeln!(shown, "{problem}"),
+            Err(problem) => writeln!(shown, "[{}] {problem}", problem.reason.code()),
         }
         .unwrap();
     }
