@@ -1,13 +1,14 @@
 //! Running the binary: to its end, or as a node that is stopped again.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long anything may take here before the test gives up.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-fn systole(arguments: &[&str]) -> Command {
+pub(crate) fn systole(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_systole"));
     command.args(arguments).env("COLUMNS", "100").env_remove("SYSTOLE_CLUSTER");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -46,8 +47,18 @@ impl Node {
         let data = data.to_str().unwrap();
         Self::start(&["serve", "--data", data, "--kafka", any, "--http", any])
     }
+    /// A node that says all that it can say, into a file.
+    pub(crate) fn serve_tracing(data: &std::path::Path, log: std::fs::File) -> Self {
+        let any = "127.0.0.1:0";
+        let data = data.to_str().unwrap();
+        let mut command = systole(&["serve", "--data", data, "--kafka", any, "--http", any]);
+        Self::spawn(command.env("SYSTOLE_LOG", "trace").stderr(log))
+    }
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let mut child = systole(arguments).stderr(Stdio::inherit()).spawn().unwrap();
+        Self::spawn(systole(arguments).stderr(Stdio::inherit()))
+    }
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut ready = String::new();
         stdout.read_line(&mut ready).unwrap();
@@ -73,6 +84,21 @@ impl Drop for Node {
         // After `stop` there is nothing to kill, and that is fine.
         let _gone = self.child.kill();
     }
+}
+
+/// Sends one HTTP request, `what` being method and path, and gives the whole answer; `head` is one
+/// more line of the head.
+pub(crate) fn exchange(http: &str, what: &str, head: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(http).unwrap();
+    let length = body.len();
+    let request = format!(
+        "{what} HTTP/1.1\r\nHost: {http}\r\nConnection: close\r\n{head}\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 /// A command whose standard input stays open, as a terminal's does.

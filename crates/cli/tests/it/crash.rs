@@ -27,7 +27,7 @@ const UNANSWERED_MAX: usize = 4_000;
 /// Acknowledged records between two kills, at most.
 const ACKNOWLEDGED_MAX: u64 = 12_000;
 /// A node that is not ready, or acknowledges nothing, for this long has a fault.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A `systole serve` that can be killed.
 struct Node {

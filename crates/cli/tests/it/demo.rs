@@ -1,22 +1,7 @@
 //! The demo, as a script runs it and as it is left running.
 
-use crate::command::{Node, run};
+use crate::command::{Node, exchange, run};
 use serde_json::Value;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-
-fn post(http: &str, path: &str, event: &str) -> String {
-    let mut stream = TcpStream::connect(http).unwrap();
-    let length = event.len();
-    let request = format!(
-        "POST {path} HTTP/1.1\r\nHost: {http}\r\nConnection: close\r\n\
-         Content-Type: application/cloudevents+json\r\nContent-Length: {length}\r\n\r\n{event}"
-    );
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
-}
 
 #[test]
 fn the_demo_ends_after_the_ingest_when_asked_to() {
@@ -34,7 +19,8 @@ fn the_demo_leaves_a_node_that_others_can_use_and_cleans_up() {
     let (code, stdout, stderr) = run(&["topic", "list", "--cluster", &node.kafka]);
     assert!(code == 0 && stdout.starts_with("TOPIC"), "{stderr}");
     let event = r#"{"specversion":"1.0","id":"1","source":"urn:me","type":"demo.noted.v1"}"#;
-    let answer = post(&node.http, "/v1/topics/demo.note/events", event);
+    let head = "Content-Type: application/cloudevents+json";
+    let answer = exchange(&node.http, "POST /v1/topics/demo.note/events", head, event);
     assert!(answer.starts_with("HTTP/1.1 20"), "{answer}");
     let (_, noted, _) = run(&["consume", "demo.note", "--cluster", &node.kafka, "--json"]);
     assert_eq!(noted.lines().count(), 1, "{noted}");
