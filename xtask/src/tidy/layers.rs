@@ -1,7 +1,8 @@
 //! Dependencies point down.
 //!
-//! Owns: the order of layers and of the crates in each (the table in `docs/ARCHITECTURE.md`), and
-//! the two doors with one key: `log` is opened by `broker`, librdkafka by `client`.
+//! Owns: the order of layers and of the crates in each (the table in `docs/ARCHITECTURE.md`), the
+//! two doors with one key (`log` is opened by `broker`, librdkafka by `client`), and the crates
+//! that have no way to the outside.
 //! Does not own: features and versions of dependencies.
 
 use super::finding::{Findings, Rule};
@@ -23,11 +24,16 @@ const LAYERS: [(&str, &[&str]); 9] = [
 ];
 /// Who may be used by whom alone.
 const DOORS: [(&str, &str); 2] = [("systole-log", "broker"), ("rdkafka", "client")];
+/// Crates without IO: pure functions and sans-IO protocols.
+const PURE: [&str; 3] = ["guard", "wire", "hl7"];
+/// What would let them reach time, files and sockets.
+const OUTSIDE: [&str; 2] = ["systole-world", "tokio"];
 /// Tests of any crate may use the test kit, which stands above them all.
 const TEST_KIT: &str = "testkit";
 
 const DOWN: Rule = Rule { name: "layers", cure: "see docs/ARCHITECTURE.md, section Layers" };
 const DOOR: Rule = Rule { name: "one door", cure: "go through the crate that owns it" };
+const INSIDE: Rule = Rule { name: "no IO", cure: "take it as an argument, return it as a value" };
 const PLACE: Rule = Rule { name: "place", cure: "add it to LAYERS and to docs/ARCHITECTURE.md" };
 
 /// One dependency of one of our crates. Names are without `systole-`, except for crates not ours.
@@ -74,6 +80,9 @@ pub(crate) fn check(edges: &[Edge], findings: &mut Findings) {
             && !edge.is_dev
         {
             findings.add(DOOR, place, format!("only `{owner}` may use `{to}`"));
+        }
+        if PURE.contains(&from.as_str()) && OUTSIDE.contains(&to.as_str()) && !edge.is_dev {
+            findings.add(INSIDE, place, format!("`{from}` may not use `{to}`"));
         }
         if !edge.is_ours {
             continue;
@@ -169,6 +178,22 @@ mod tests {
             &expect![[r"
                 crates/node/Cargo.toml:1: one door: only `broker` may use `systole-log`; go through the crate that owns it
                 crates/integration/gateway/Cargo.toml:1: one door: only `client` may use `rdkafka`; go through the crate that owns it
+            "]],
+        );
+    }
+
+    #[test]
+    fn a_crate_without_io_has_no_way_to_the_outside() {
+        check_edges(
+            &[
+                ("wire", "systole-world", false),
+                ("guard", "tokio", false),
+                ("wire", "tokio", true),
+                ("log", "systole-world", false),
+            ],
+            &expect![[r"
+                crates/core/wire/Cargo.toml:1: no IO: `wire` may not use `systole-world`; take it as an argument, return it as a value
+                crates/security/guard/Cargo.toml:1: no IO: `guard` may not use `tokio`; take it as an argument, return it as a value
             "]],
         );
     }
