@@ -29,7 +29,7 @@ const WINDOW_REQUESTS: usize = 64;
 const BATCH_BYTES: u64 = 16 * 1024;
 const RECORD_BYTES: usize = 1000;
 /// How long a new partition may be without a leader.
-const LEADER_WAIT_MAX: Duration = Duration::from_secs(60);
+const LEADER_WAIT_MAX: Duration = Duration::from_mins(1);
 const FETCH_BYTES_MAX: i32 = 8 << 20;
 
 #[derive(Debug, Clone, Copy)]

@@ -28,13 +28,11 @@ fn target(runtimes: &[Runtime]) -> Option<Target> {
             return None;
         }
     }
-    Some(match std::env::var("SYSTOLE_INTEROP_BOOTSTRAP") {
-        Ok(bootstrap) => Target { bootstrap, _node: None },
-        Err(_) => {
-            let node = EmbeddedNode::shared();
-            Target { bootstrap: node.bootstrap().to_owned(), _node: Some(node) }
-        }
-    })
+    if let Ok(bootstrap) = std::env::var("SYSTOLE_INTEROP_BOOTSTRAP") {
+        return Some(Target { bootstrap, _node: None });
+    }
+    let node = EmbeddedNode::shared();
+    Some(Target { bootstrap: node.bootstrap().to_owned(), _node: Some(node) })
 }
 
 /// A topic or group name that no other case of any run uses.
