@@ -37,7 +37,8 @@ enum Outcome {
     Skipped(String),
 }
 
-const WORKSPACE_TESTS: &[&str] = &["test", "--workspace", "--exclude", "systole-interop"];
+const WORKSPACE_TESTS: &[&str] =
+    &["test", "--workspace", "--exclude", "systole-interop", "--no-fail-fast"];
 /// In this order, so that the cheap ones speak first.
 const STEPS: [Step; 8] = [
     Step { name: "format", program: Program::Cargo, arguments: &["fmt", "--all", "--check"] },
