@@ -4,6 +4,7 @@
 
 use crate::context::{Context, Reach};
 use crate::failure::{Failure, Result};
+use crate::output::aside;
 use crate::record::{self, Json, Part, Shown};
 use std::collections::HashSet;
 use systole_client::{Client, DirectOptions, Event, Offset, Record, Start};
@@ -79,14 +80,14 @@ impl std::str::FromStr for From {
 
 pub(crate) async fn run(args: Args, cx: &Context) -> Result {
     let shown = Shown::new(&args.show, args.pretty, cx.out);
-    let client = args.reach.client(cx)?;
+    let client = args.reach.client(cx).await?;
     let from = starts(&args, client.as_ref(), cx).await?;
     let mut open: HashSet<TopicPartition> = from.iter().map(|(it, _)| it.clone()).collect();
     let options = DirectOptions { reset: Reset::Earliest, ..DirectOptions::default() };
     let mut reader = client.read(from, &options).await?;
     let mut left = args.max.unwrap_or(u64::MAX);
     if shown.is_nothing() && !cx.out.json {
-        eprintln!("{}", cx.out.dim("contents are not shown; --show key,value,headers shows them"));
+        aside(cx.out.dim("contents are not shown; --show key,value,headers shows them"));
     }
     while left > 0 && (args.follow || !open.is_empty()) {
         let event = tokio::select! {

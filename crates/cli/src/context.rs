@@ -2,14 +2,16 @@
 //!
 //! Owns: the common options. Does not own: settings of a node (`systole_node::Config`).
 
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, code};
 use crate::output::Output;
 use crate::stop::Stop;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use systole_client::{Client, Settings};
 use systole_node::Config;
-use systole_world::World;
+use systole_world::{World, net};
 
 /// The surroundings of a command.
 #[derive(Debug)]
@@ -33,8 +35,10 @@ pub(crate) struct Reach {
 }
 
 impl Reach {
-    pub(crate) fn client(&self, cx: &Context) -> Result<Arc<dyn Client>> {
-        Ok(systole_client::connect(&self.settings(cx)?, &cx.world)?)
+    pub(crate) async fn client(&self, cx: &Context) -> Result<Arc<dyn Client>> {
+        let settings = self.settings(cx)?;
+        refuse_if_nobody_listens(&settings.bootstrap).await?;
+        Ok(systole_client::connect(&settings, &cx.world)?)
     }
     fn settings(&self, cx: &Context) -> Result<Settings> {
         let config = load(self.config.as_deref(), cx)?;
@@ -44,6 +48,22 @@ impl Reach {
             settings.bootstrap.clone_from(bootstrap);
         }
         Ok(settings)
+    }
+}
+
+/// A client would go on trying for its whole patience, since a cluster may come back. A port of
+/// this machine at which nobody listens is a node that was not started, and is told at once.
+async fn refuse_if_nobody_listens(bootstrap: &str) -> Result {
+    let text = bootstrap.trim().replace("localhost:", "127.0.0.1:");
+    let Ok(address) = text.parse::<SocketAddr>() else { return Ok(()) };
+    if !address.ip().is_loopback() {
+        return Ok(());
+    }
+    match net::connect(address).await {
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+            Err(Failure::new(code::NOBODY, format!("nobody listens at {address}")))
+        }
+        _ => Ok(()), // whatever else is wrong the client finds and tells
     }
 }
 

@@ -48,6 +48,7 @@ pub(crate) mod code {
     pub(crate) const SIGNAL: Code = Code::new(9005);
     pub(crate) const UNKNOWN_CODE: Code = Code::new(9006);
     pub(crate) const DATA: Code = Code::new(9007);
+    pub(crate) const NOBODY: Code = Code::new(9008);
 }
 
 impl Failure {

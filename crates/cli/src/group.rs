@@ -46,7 +46,7 @@ pub(crate) async fn run(command: Command, cx: &Context) -> Result {
 }
 
 async fn list(args: &List, cx: &Context) -> Result {
-    let groups = args.reach.client(cx)?.admin()?.groups().await?;
+    let groups = args.reach.client(cx).await?.admin()?.groups().await?;
     let value =
         |it: &Group| json!({"group": it.name, "state": it.state, "members": it.members.len()});
     let values: Vec<Value> = groups.iter().map(value).collect();
@@ -74,7 +74,7 @@ impl Position {
 }
 
 async fn describe(args: &Describe, cx: &Context) -> Result {
-    let admin = args.reach.client(cx)?.admin()?;
+    let admin = args.reach.client(cx).await?.admin()?;
     let group = admin.group(&args.group).await?;
     let positions = positions(&group, admin.as_ref()).await?;
     let value = json!({

@@ -5,7 +5,6 @@
 //! Reading order: this file -> [`context`] -> [`failure`] -> [`output`] -> any command.
 //! How to add a command: a module with `Args` (examples in its help) and `run`, one line in
 //! [`Command`], one in [`run`].
-#![allow(clippy::print_stderr)] // errors and hints go to standard error; output goes by `output`
 
 mod config;
 mod consume;
@@ -28,7 +27,7 @@ mod topic;
 use clap::{CommandFactory as _, Parser};
 use context::Context;
 use failure::{Failure, Result};
-use output::Output;
+use output::{Output, aside};
 use std::process::ExitCode;
 use systole_telemetry::logs;
 use systole_world::World;
@@ -95,7 +94,7 @@ fn main() -> ExitCode {
     };
     let Err(failure) = done else { return ExitCode::SUCCESS };
     if let Some(text) = failure.shown(as_json) {
-        eprintln!("{text}");
+        aside(text);
     }
     ExitCode::from(failure.exit())
 }

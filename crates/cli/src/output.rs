@@ -1,7 +1,7 @@
 //! Standard output: text for people by default, JSON for programs on request.
 //!
-//! Owns: the choice between the two, tables, colours only on a terminal. Does not own: errors
-//! (`failure`) or log lines (`telemetry`), which go to standard error.
+//! Owns: the choice between the two, tables, colours only on a terminal, lines beside the output.
+//! Does not own: the form of errors (`failure`) or log lines (`telemetry`), on standard error too.
 
 use crate::failure::Result;
 use serde::Serialize;
@@ -10,6 +10,12 @@ use std::io::{IsTerminal as _, Write as _};
 const BOLD: &str = "\x1b[1m";
 const DIM: &str = "\x1b[2m";
 const PLAIN: &str = "\x1b[0m";
+
+/// A line beside the output: an error, a hint. If standard error cannot be written, nobody reads it,
+/// and the work goes on.
+pub(crate) fn aside(text: impl AsRef<str>) {
+    let _unread = writeln!(std::io::stderr().lock(), "{}", text.as_ref());
+}
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {

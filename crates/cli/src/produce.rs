@@ -5,6 +5,7 @@
 use crate::context::{Context, Reach};
 use crate::delivery::Tally;
 use crate::failure::{Exit, Failure, Result, code};
+use crate::output::aside;
 use crate::record::Json;
 use serde_json::json;
 use std::io::BufRead as _;
@@ -56,7 +57,7 @@ pub(crate) fn pair(text: &str) -> std::result::Result<(String, String), &'static
 }
 
 pub(crate) async fn run(args: Args, cx: &Context) -> Result {
-    let producer = args.reach.client(cx)?.producer(&ProducerOptions::default())?;
+    let producer = args.reach.client(cx).await?.producer(&ProducerOptions::default())?;
     let mut tally = Tally::default();
     let read = match &args.value {
         Some(value) => {
@@ -138,7 +139,7 @@ fn report(tally: Tally, topic: &str, cx: &Context) -> Result {
         Some(error) => {
             let failure = Failure::from(error);
             if let Some(text) = failure.shown(cx.out.json) {
-                eprintln!("{text}");
+                aside(text);
             }
             Err(Failure::Said(Exit::Partly))
         }

@@ -71,7 +71,7 @@ pub(crate) async fn run(command: Command, cx: &Context) -> Result {
         Command::Create(it) => create(it, cx).await,
         Command::Describe(it) => describe(&it, cx).await,
         Command::Delete(it) => {
-            it.reach.client(cx)?.admin()?.delete_topic(&it.topic).await?;
+            it.reach.client(cx).await?.admin()?.delete_topic(&it.topic).await?;
             cx.out.either(&json!({"deleted": it.topic}), || format!("deleted {}", it.topic))
         }
     }
@@ -86,7 +86,7 @@ struct Listed {
 }
 
 async fn list(args: &List, cx: &Context) -> Result {
-    let admin = args.reach.client(cx)?.admin()?;
+    let admin = args.reach.client(cx).await?.admin()?;
     let topics = admin.cluster(None).await?.topics;
     let mut rows = Vec::new();
     for topic in &topics {
@@ -130,12 +130,12 @@ async fn create(args: Create, cx: &Context) -> Result {
     let mut topic = NewTopic::new(args.topic, partitions);
     topic.replication = args.replication;
     topic.configs = args.set.into_iter().collect();
-    args.reach.client(cx)?.admin()?.create_topic(&topic).await?;
+    args.reach.client(cx).await?.admin()?.create_topic(&topic).await?;
     cx.out.either(&json!({"created": topic.name}), || format!("created {}", topic.name))
 }
 
 async fn describe(args: &Named, cx: &Context) -> Result {
-    let admin = args.reach.client(cx)?.admin()?;
+    let admin = args.reach.client(cx).await?.admin()?;
     let cluster = admin.cluster(Some(&args.topic)).await?;
     for topic in &cluster.topics {
         let extent = extent(admin.as_ref(), topic).await?;

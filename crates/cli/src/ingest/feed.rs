@@ -7,6 +7,7 @@ use super::Source;
 use crate::context::Context;
 use crate::delivery::Tally;
 use crate::failure::{Failure, Result, code};
+use crate::output::aside;
 use crate::stop::Stop;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -196,7 +197,7 @@ fn note(report: &mut Report, input: String, problem: &Problem, cx: &Context) {
     let noted =
         Noted { input, place: problem.place.to_string(), code, reason: problem.reason.to_string() };
     if !cx.out.json {
-        eprintln!("{}: {}: {} [{code}]", noted.input, noted.place, noted.reason);
+        aside(format!("{}: {}: {} [{code}]", noted.input, noted.place, noted.reason));
     }
     report.noted.push(noted);
 }

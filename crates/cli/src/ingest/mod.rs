@@ -80,7 +80,7 @@ impl From<InputFormat> for Format {
 pub(crate) async fn run(command: Command, cx: &Context) -> Result {
     let Command::Fhir(args) = command;
     let sources = find(&args.paths, cx)?;
-    let producer = args.reach.client(cx)?.producer(&ProducerOptions::default())?;
+    let producer = args.reach.client(cx).await?.producer(&ProducerOptions::default())?;
     let mut options = options(cx);
     options.source = args.source;
     options.format = args.format.into();

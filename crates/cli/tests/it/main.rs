@@ -7,4 +7,5 @@ mod command;
 mod crash;
 mod demo;
 mod help;
+mod hostile;
 mod node;

@@ -72,6 +72,9 @@ pub fn start(config: &Config) -> Result<(), Error> {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // A full disk or a closed pipe behind standard error costs the line. Saying so there would
+        // panic, and with it end whatever had something to say.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
     let started = match config.form {
         Form::Human => lines.with_target(false).compact().try_init(),
