@@ -21,6 +21,7 @@ pub const DEFAULT_FILE: &str = include_str!("default.toml");
 
 /// Largest file that is taken for a configuration.
 const FILE_MAX: ByteSize = ByteSize::mib(1);
+const READ_BYTES: usize = 64 * 1024;
 /// `SYSTOLE_BROKER__PORT` overrides `broker.port`.
 const VARIABLE_PREFIX: &str = "SYSTOLE_";
 const VARIABLE_SEPARATOR: &str = "__";
@@ -119,13 +120,20 @@ impl Config {
 fn read(path: &Path, disk: &dyn Disk) -> Result<String, Error> {
     let failed = |source| Error::Read { path: path.to_owned(), source };
     let file = disk.open(path, Open::Read).map_err(failed)?;
-    let len = file.len().map_err(failed)?;
-    if len > FILE_MAX.bytes() {
-        let wrong = format!("larger than {FILE_MAX}");
-        return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, wrong)));
+    let mut bytes = Vec::new();
+    // To its end, whatever length it claims: a device or a pipe claims none.
+    let mut piece = vec![0; READ_BYTES];
+    loop {
+        let count = file.read_at(&mut piece, bytes.len() as u64).map_err(failed)?;
+        bytes.extend(piece.iter().take(count));
+        if bytes.len() as u64 > FILE_MAX.bytes() {
+            let wrong = format!("larger than {FILE_MAX}");
+            return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, wrong)));
+        }
+        if count == 0 {
+            break;
+        }
     }
-    let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
-    file.read_exact_at(&mut bytes, 0).map_err(failed)?;
     String::from_utf8(bytes)
         .map_err(|_| failed(io::Error::new(io::ErrorKind::InvalidData, "not UTF-8")))
 }
@@ -248,6 +256,13 @@ mod tests {
     fn a_file_that_is_not_toml_is_refused_with_its_line() {
         let error = load("[broker]\nnode_id = \n", &[]).unwrap_err();
         assert!(matches!(&error, Error::Syntax { line: 2, .. }), "{error}");
+    }
+
+    #[test]
+    fn what_has_no_length_is_not_taken_for_an_empty_file() {
+        let disk = World::os().disk;
+        let error = Config::load(Some(Path::new("/dev/zero")), std::iter::empty(), disk.as_ref());
+        assert!(matches!(error, Err(Error::Read { .. })), "{error:?}");
     }
 
     #[test]
