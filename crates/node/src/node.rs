@@ -9,7 +9,6 @@ use systole_broker::Broker;
 use systole_client::Settings;
 use systole_gateway::{Gateway, Parts};
 use systole_kit::{Code, Problems, Remedy};
-use systole_telemetry::health::Check;
 use systole_telemetry::{Health, Metrics};
 use systole_world::World;
 
@@ -49,7 +48,7 @@ impl StartError {
 #[derive(Debug)]
 pub struct Node {
     kafka: String,
-    broker: Option<(Broker, Check)>,
+    broker: Option<Broker>,
     gateway: Gateway,
 }
 
@@ -66,9 +65,9 @@ impl Node {
             None => {
                 let check = health.check("broker");
                 let broker = Broker::start(&config.broker, world, &metrics).await?;
-                check.ready();
+                broker.report_to(check);
                 let settings = Settings::to(broker.kafka_address().to_string());
-                (Some((broker, check)), settings)
+                (Some(broker), settings)
             }
             Some(cluster) => (None, cluster.clone()), // all that knows the difference
         };
@@ -83,7 +82,7 @@ impl Node {
         match gateway {
             Ok(gateway) => Ok(Self { kafka, broker, gateway }),
             Err(error) => {
-                if let Some((broker, _check)) = broker {
+                if let Some(broker) = broker {
                     broker.stop().await;
                 }
                 Err(error)
@@ -103,9 +102,8 @@ impl Node {
     /// Stops in reverse: first those who ask, then those who answer.
     pub async fn stop(self) {
         self.gateway.stop().await;
-        if let Some((broker, check)) = self.broker {
+        if let Some(broker) = self.broker {
             broker.stop().await;
-            drop(check);
         }
     }
 }

@@ -16,15 +16,21 @@ use crate::topic::{Catalogue, JournalError};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use systole_guard::door::{self, Authentication};
 use systole_kit::{Code, Problems, Remedy};
-use systole_log::{Log, OpenError, Options, RecoveryReport, Status};
+use systole_log::{AppendError, Log, OpenError, Options, RecoveryReport, Status};
+use systole_telemetry::health::{Check, State};
 use systole_world::{ClockExt as _, World, net};
 use tokio::task::{JoinError, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
 /// The log's place inside the node's directory.
 const LOG_DIR: &str = "log";
+
+/// How old what the health check says may be.
+const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
+const DISK_FULL: &str = "the disk is full; appends may be refused";
 
 /// Why the node did not start.
 #[derive(Debug, thiserror::Error)]
@@ -119,10 +125,10 @@ impl Broker {
         self.server.address()
     }
 
-    /// What keeps the node from doing all of its work, in words for whoever looks after it. `None`:
-    /// nothing.
-    pub fn trouble(&self) -> Option<String> {
-        trouble(&self.ctx.log.status())
+    /// Says through `check` from now on whether the node can do all of its work.
+    pub fn report_to(&self, check: Check) {
+        check.set(health(&self.ctx.log.status()));
+        self.server.attach(tell_health(Arc::clone(&self.ctx), check));
     }
 
     /// Accepts no more, answers what is under way, and closes the log, so that the next start has
@@ -163,11 +169,25 @@ fn tell(report: &RecoveryReport) {
     tracing::info!(partitions, wal_bytes, batches_replayed, ?took, "log opened");
 }
 
-fn trouble(status: &Status) -> Option<String> {
-    match (status.refusing, status.disk_full) {
-        (Some(why), _) => Some(why.to_string()),
-        (None, true) => Some("the disk is full; reads go on".to_owned()),
-        (None, false) => None,
+/// Reading goes on in every state.
+fn health(status: &Status) -> State {
+    match status.refusing {
+        Some(AppendError::DiskFailed) => {
+            State::Failed("the disk of the log failed; appends are refused until a restart")
+        }
+        Some(AppendError::DiskFull) => State::Waiting(DISK_FULL),
+        _ if status.disk_full => State::Waiting(DISK_FULL),
+        _ => State::Ready,
+    }
+}
+
+async fn tell_health(ctx: Arc<Ctx>, check: Check) {
+    loop {
+        tokio::select! {
+            () = ctx.stopping.cancelled() => return,
+            () = ctx.world.clock.sleep(HEALTH_INTERVAL) => {}
+        }
+        check.set(health(&ctx.log.status()));
     }
 }
 
@@ -180,7 +200,7 @@ async fn maintain(ctx: Arc<Ctx>) {
         }
         let status = ctx.log.status();
         ctx.metrics.damaged.set(i64::try_from(status.damage.len()).unwrap_or(i64::MAX));
-        ctx.metrics.log_in_trouble.set(i64::from(trouble(&status).is_some()));
+        ctx.metrics.log_in_trouble.set(i64::from(health(&status) != State::Ready));
         let (log, now) = (ctx.log.clone(), ctx.world.clock.now());
         if spawn_blocking(move || log.maintain(now)).await.is_err() {
             tracing::error!("a round of maintenance failed; the next one tries again");

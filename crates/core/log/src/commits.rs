@@ -119,6 +119,13 @@ impl Commits {
         };
         wake(woken);
     }
+    /// Fails everything up to `last` that is not known to be durable.
+    pub(crate) fn fail_unsettled(&self, last: u64, error: AppendError) {
+        let first = lock(&self.0).durable + 1;
+        if first <= last {
+            self.fail(first, last, error);
+        }
+    }
     pub(crate) fn outcome(&self, ticket: Ticket) -> Option<Result<(), AppendError>> {
         lock(&self.0).outcome(ticket)
     }

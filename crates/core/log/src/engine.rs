@@ -58,6 +58,8 @@ pub(crate) struct Engine {
     pub(crate) checkpointed: AtomicU64,
     /// Segments cannot be written for want of space.
     pub(crate) stalled: AtomicBool,
+    /// The write-ahead log found no space when it last needed some.
+    pub(crate) out_of_space: AtomicBool,
     pub(crate) room: Notify,
     next_key: AtomicU64,
 }
@@ -126,6 +128,7 @@ impl Engine {
             checkpoints: AtomicU64::new(0),
             checkpointed: AtomicU64::new(0),
             stalled: AtomicBool::new(false),
+            out_of_space: AtomicBool::new(false),
             room: Notify::new(),
             next_key: AtomicU64::new(0),
         }
@@ -215,7 +218,7 @@ impl Engine {
         self.room.notify_waiters();
     }
 
-    fn take_group(&self) -> Vec<Queued> {
+    pub(crate) fn take_group(&self) -> Vec<Queued> {
         let mut queue = lock(&self.queue);
         let mut bytes = 0;
         let fitting = queue.waiting.iter().take_while(|it| {
@@ -246,6 +249,7 @@ impl Engine {
                 return true;
             }
         }
+        self.note_space();
         self.wal_bytes.store(wal.live_bytes(), Ordering::Relaxed);
         let (sequence, spare_wanted) = (wal.written(), wal.wants_spare());
         let relaxed = group.iter().any(|it| !it.durable);
@@ -328,7 +332,10 @@ impl Engine {
 
     /// The disk is full: the group and everything queued behind it never happened.
     fn roll_back(&self, mut group: Vec<Queued>, error: &io::Error) {
-        tracing::warn!(%error, "no space for the write-ahead log; appends are refused");
+        if !self.out_of_space.swap(true, Ordering::Relaxed) {
+            let code = AppendError::DiskFull.code();
+            tracing::warn!(%code, %error, "no space for the write-ahead log; appends are refused");
+        }
         {
             let mut queue = lock(&self.queue);
             if queue.state == Accepting::Yes {
@@ -355,6 +362,17 @@ impl Engine {
         self.room.notify_waiters();
     }
 
+    pub(crate) fn is_disk_full(&self) -> bool {
+        self.stalled.load(Ordering::Relaxed) || self.out_of_space.load(Ordering::Relaxed)
+    }
+    pub(crate) fn note_space(&self) {
+        if self.out_of_space.load(Ordering::Relaxed)
+            && self.out_of_space.swap(false, Ordering::Relaxed)
+        {
+            tracing::info!("space for the write-ahead log again; appends are accepted");
+        }
+    }
+
     fn undo_controls(&self, group: &[Queued]) {
         for Queued { shared, entry, .. } in group {
             match entry.kind {
@@ -370,9 +388,17 @@ impl Engine {
         }
     }
 
+    /// A thread panicked: what it had in hand may or may not be on disk.
+    pub(crate) fn abandon(&self) {
+        self.fail(None, &io::Error::other("a thread of the log panicked"));
+        let last = lock(&self.queue).next_number.saturating_sub(1);
+        self.commits.fail_unsettled(last, AppendError::DiskFailed);
+    }
+
     /// The disk failed: nothing is appended any more, everything that waits is told.
     pub(crate) fn fail(&self, group: Option<&[Queued]>, error: &io::Error) {
-        tracing::error!(%error, "the disk of the log failed; appends are refused until a restart");
+        let code = AppendError::DiskFailed.code();
+        tracing::error!(%code, %error, "the log failed; appends are refused until a restart");
         let mut queue = lock(&self.queue);
         queue.state = Accepting::No(AppendError::DiskFailed);
         let waiting: Vec<_> = queue.waiting.drain(..).collect();

@@ -107,10 +107,13 @@ pub enum ReadError {
 }
 
 impl ReadError {
+    /// Also of damage that was found before anyone read it.
+    pub(crate) const DAMAGED: Code = Code::new(3021);
+
     pub const fn code(&self) -> Code {
         match self {
             Self::OutOfRange { .. } => Code::new(3020),
-            Self::Damaged { .. } => Code::new(3021),
+            Self::Damaged { .. } => Self::DAMAGED,
             Self::Deleted => Code::new(3013),
             Self::Io { .. } => Code::new(3022),
         }

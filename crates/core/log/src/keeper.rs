@@ -124,7 +124,9 @@ impl Engine {
         if !is_full(error) {
             self.fail(None, error);
         } else if !self.stalled.swap(true, Ordering::Relaxed) {
-            tracing::warn!(%error, "no space for segments; batches stay in memory and in the log");
+            let code = AppendError::DiskFull.code();
+            let text = "no space for segments; batches stay in memory and in the log";
+            tracing::warn!(%code, %error, "{text}");
             self.room.notify_waiters();
         }
     }
@@ -195,10 +197,17 @@ impl Engine {
     }
 
     fn add_spare(&self) {
-        let Some(spare) = lock(&self.wal).start_spare() else { return };
+        let out_of_space = self.out_of_space.load(Ordering::Relaxed);
+        let Some(spare) = lock(&self.wal).start_spare(out_of_space) else { return };
         match spare.prepare(self.handles.disk()) {
-            Ok(spare) => lock(&self.wal).add_spare(spare),
+            Ok(spare) => {
+                lock(&self.wal).add_spare(spare);
+                self.note_space();
+            }
             // The writer makes a file itself when it needs one, or says why it cannot.
+            Err(error) if is_full(&error) => {
+                tracing::debug!(%error, "no spare file for the write-ahead log");
+            }
             Err(error) => tracing::warn!(%error, "no spare file for the write-ahead log"),
         }
     }

@@ -42,7 +42,7 @@ struct Running {
 pub struct Status {
     /// Why appends are refused for good.
     pub refusing: Option<AppendError>,
-    /// Segments cannot be written for want of space.
+    /// Segments or the write-ahead log found no space when they last needed some.
     pub disk_full: bool,
     /// Batches in memory that are not in a segment yet.
     pub tail_bytes: u64,
@@ -83,15 +83,13 @@ impl Log {
     }
 
     fn start(&self) -> std::io::Result<()> {
-        let engine = Arc::clone(&self.engine);
-        let writer = std::thread::Builder::new().name("log-writer".into()).spawn(move || {
+        let writer = self.spawn("log-writer", |engine| {
             while engine.wait_for_work() {
                 engine.commit_group();
             }
         })?;
         *lock(&self.running.writer) = Some(writer);
-        let engine = Arc::clone(&self.engine);
-        let keeper = std::thread::Builder::new().name("log-keeper".into()).spawn(move || {
+        let keeper = self.spawn("log-keeper", |engine| {
             while engine.chores.wait() {
                 engine.keep();
             }
@@ -99,6 +97,11 @@ impl Log {
         *lock(&self.running.keeper) = Some(keeper);
         self.engine.chores.wake(); // a first spare file
         Ok(())
+    }
+
+    pub(crate) fn spawn(&self, name: &str, work: fn(&Engine)) -> std::io::Result<JoinHandle<()>> {
+        let last = LastWord(Arc::clone(&self.engine));
+        std::thread::Builder::new().name(name.into()).spawn(move || work(&last.0))
     }
 
     #[cfg(test)]
@@ -204,6 +207,9 @@ impl Log {
                 state.latest = ticket;
             } // else the log says elsewhere why it refuses; the next call tries again
         }
+        if self.engine.is_disk_full() {
+            self.engine.chores.wake(); // to see whether it still is, though nobody appends
+        }
         if sync && let Err(error) = self.engine.sync_relaxed() {
             self.engine.fail(None, &error);
         }
@@ -212,7 +218,7 @@ impl Log {
     pub fn status(&self) -> Status {
         Status {
             refusing: self.engine.refusing(),
-            disk_full: self.engine.stalled.load(Ordering::Relaxed),
+            disk_full: self.engine.is_disk_full(),
             tail_bytes: self.engine.tail_bytes.load(Ordering::Relaxed),
             wal_bytes: self.engine.wal_bytes.load(Ordering::Relaxed),
             damage: self.engine.damage.all(),
@@ -228,6 +234,17 @@ impl Log {
             self.engine.checkpoint_now();
         }
         *lock(&self.running.lock) = None;
+    }
+}
+
+/// A thread that panics leaves nobody waiting: from then on appends are refused.
+struct LastWord(Arc<Engine>);
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.abandon();
+        }
     }
 }
 

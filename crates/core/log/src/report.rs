@@ -3,6 +3,7 @@
 //! Owns: [`Damage`], [`RecoveryReport`] and the book of all damage since the start. Does not own:
 //! metrics and logs of the node (it subscribes by asking).
 
+use crate::error::ReadError;
 use crate::lock;
 use crate::position::{Offset, PartitionId};
 use std::collections::BTreeSet;
@@ -32,7 +33,7 @@ impl DamageBook {
     pub(crate) fn report(&self, damage: Damage) {
         let mut book = lock(&self.0);
         if book.len() < DAMAGES_MAX && !book.contains(&damage) {
-            tracing::error!(?damage, "damage on disk; it is not served");
+            tracing::error!(code = %ReadError::DAMAGED, ?damage, "damage on disk; it is not served");
             book.insert(damage);
         }
     }

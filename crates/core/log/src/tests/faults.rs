@@ -123,6 +123,36 @@ fn a_full_disk_at_the_start_leaves_everything_readable() {
 }
 
 #[test]
+fn a_full_disk_is_told_until_there_is_space_though_nobody_appends() {
+    let disk = SimDisk::default();
+    let (log, _) = open(&disk);
+    let it = create(&log, 0);
+    disk.set_capacity(Some(disk.used()));
+    while append(&log, &it, 0).is_ok() {}
+    assert!(log.status().disk_full);
+    log.engine().keep();
+    assert!(log.status().disk_full);
+    disk.set_capacity(None);
+    log.engine().keep();
+    assert!(!log.status().disk_full);
+}
+
+#[test]
+fn a_thread_that_panics_leaves_nobody_waiting() {
+    let (log, _) = open(&SimDisk::default());
+    let it = create(&log, 0);
+    append_all(&log, &it, 0..3);
+    let in_hand = it.append(&batch(3), Origin::Client).unwrap().ticket;
+    let doomed = log.spawn("doomed", |engine| {
+        assert!(engine.take_group().is_empty(), "on purpose");
+    });
+    assert!(doomed.unwrap().join().is_err());
+    assert_eq!(log.outcome(in_hand), Some(Err(AppendError::DiskFailed)));
+    assert!(it.append(&batch(4), Origin::Client).is_err());
+    assert_eq!(contents(&it), all(0..3));
+}
+
+#[test]
 fn a_failed_sync_is_final_and_reads_go_on() {
     let disk = SimDisk::default();
     let (log, _) = open(&disk);

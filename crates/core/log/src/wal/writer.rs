@@ -191,9 +191,9 @@ impl Wal {
         let half_full = self.current.as_ref().is_none_or(|it| self.position * 2 >= it.bytes);
         self.spares.is_empty() && half_full
     }
-    /// What to preallocate now, if anything.
-    pub(crate) fn start_spare(&mut self) -> Option<Spare> {
-        if !self.wants_spare() {
+    /// What to preallocate now, if anything. `anyway`: to see whether there is space again.
+    pub(crate) fn start_spare(&mut self, anyway: bool) -> Option<Spare> {
+        if !anyway && !self.wants_spare() {
             return None;
         }
         let bytes = self.next_file_bytes();
