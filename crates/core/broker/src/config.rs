@@ -44,8 +44,8 @@ pub struct BrokerConfig {
     /// `connections.max.idle.ms`.
     #[serde(with = "humantime_serde")]
     pub connections_idle_max: Duration,
-    /// A request once begun must be complete after so long, plus a second for every 64 KiB of it.
-    /// At least `1s`.
+    /// A request once begun must be complete after so long, plus a second for every 64 KiB of it
+    /// that came. At least `1s`.
     #[serde(with = "humantime_serde")]
     pub frame_wait_max: Duration,
     /// How often retention, expired producers and the like are looked after. At least `1s`.

@@ -27,8 +27,9 @@ use systole_world::Instant;
 use systole_world::clock::Sleep;
 use tokio::net::TcpStream;
 
-/// A frame may take the time-out for started frames plus this much more: a second for every 64 KiB.
-const FRAME_BYTES_PER_SECOND_MIN: u32 = 64 * 1024;
+/// A frame may take the time-out for started frames plus a second for every 64 KiB that came of it:
+/// whoever announces much and sends little holds a place in the budget no longer than others.
+const FRAME_BYTES_PER_SECOND_MIN: u64 = 64 * 1024;
 
 /// The API key that a Produce request begins with.
 const PRODUCE_KEY: [u8; 2] = ApiKey::Produce.number().to_be_bytes();
@@ -78,7 +79,7 @@ pub(crate) struct Connection {
     frames: Frames,
     /// The place in the budget of the frame that is coming in.
     share: Option<Share>,
-    /// A whole Produce request for which the log has no room yet.
+    /// A whole request for which the budget, or the log behind a Produce, has no room yet.
     held: Option<Bytes>,
     waiting: Option<Pin<Box<dyn Future<Output = Waited> + Send>>>,
     frame_due_at: Option<(Instant, Duration)>,
@@ -169,7 +170,9 @@ impl Connection {
                 self.waiting = None;
                 if let Waited::Share(share) = waited {
                     self.share = share;
-                    self.expect_frame();
+                    if self.held.is_none() {
+                        self.expect_frame();
+                    }
                 }
             }
             Event::Stop => self.stopping = true,
@@ -221,6 +224,11 @@ impl Connection {
             Ok(n) => {
                 self.heard_at = self.ctx.world.clock.instant();
                 self.ctx.metrics.bytes_in.inc_by(n as u64);
+                if let Some((due_at, wait)) = &mut self.frame_due_at {
+                    let earned = n as u64 * 1_000_000 / FRAME_BYTES_PER_SECOND_MIN;
+                    let earned = Duration::from_micros(earned);
+                    (*due_at, *wait) = (due_at.plus(earned), *wait + earned);
+                }
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -244,22 +252,38 @@ impl Connection {
                 }
                 return Ok(());
             };
-            if self.share.is_none() {
-                self.share = self.budget.try_take(announced);
-                if self.share.is_none() {
-                    self.ctx.metrics.reading_paused.inc();
-                    self.frame_due_at = None;
-                    let taking = self.budget.clone().take(announced);
-                    self.waiting = Some(Box::pin(taking.map(Waited::Share)));
-                    return Ok(());
-                }
-                self.expect_frame();
+            let is_small = Budget::is_small(announced);
+            if !is_small && !self.has_share(announced) {
+                return Ok(());
             }
-            let Some(frame) = self.frames.take()? else { return Ok(()) };
+            let Some(frame) = self.frames.take()? else {
+                if self.frame_due_at.is_none() {
+                    self.expect_frame();
+                }
+                return Ok(());
+            };
             self.frame_due_at = None;
+            if is_small && !self.has_share(announced) {
+                self.held = Some(frame);
+                return Ok(());
+            }
             self.start_or_hold(frame)?;
         }
         Ok(())
+    }
+
+    /// Takes a place in the budget for the frame, or begins to wait for one.
+    fn has_share(&mut self, frame_bytes: u32) -> bool {
+        if self.share.is_none() {
+            self.share = self.budget.try_take(frame_bytes);
+        }
+        if self.share.is_none() {
+            self.ctx.metrics.reading_paused.inc();
+            self.frame_due_at = None;
+            let taking = self.budget.clone().take(frame_bytes);
+            self.waiting = Some(Box::pin(taking.map(Waited::Share)));
+        }
+        self.share.is_some()
     }
 
     /// An append for which the log has no room waits, and what follows it on this connection too:
@@ -281,9 +305,7 @@ impl Connection {
 
     /// From now on the rest of the frame is owed.
     fn expect_frame(&mut self) {
-        let announced = self.frames.announced().ok().flatten().unwrap_or(0);
-        let extra = Duration::from_secs(u64::from(announced / FRAME_BYTES_PER_SECOND_MIN));
-        let wait = self.ctx.config.frame_wait_max + extra;
+        let wait = self.ctx.config.frame_wait_max;
         self.frame_due_at = Some((self.ctx.world.clock.instant().plus(wait), wait));
     }
 
@@ -298,7 +320,10 @@ impl Connection {
         if let Some((due_at, wait)) = self.frame_due_at
             && due_at <= now
         {
-            return Err(Closed::HalfRequest(wait));
+            if self.wants_bytes() {
+                return Err(Closed::HalfRequest(wait));
+            }
+            self.expect_frame(); // it is we who do not read
         }
         if self.due_at() <= now {
             let ours_to_act = self.waiting.is_some() || !self.running.is_empty();

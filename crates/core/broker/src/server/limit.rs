@@ -75,11 +75,24 @@ impl Drop for Seat {
     }
 }
 
-/// Bytes that all connections together may have in requests, from the announcement of a frame to
-/// its answer. A frame's place is counted before its body is read, so that a frame once begun can
-/// always be finished; the count reserves no memory.
+/// Frames up to this size are counted when they are here: until then one connection's part of one
+/// is no more than this, and nobody else has to wait because its rest does not come.
+const SMALL_FRAME_BYTES: u32 = 64 * 1024;
+/// One in so many bytes of the budget is for small frames.
+const SMALL_FRAMES_SHARE: u32 = 8;
+
+/// Bytes that all connections together may have in requests until they are answered. A large
+/// frame's place is counted from its announcement on, so that a frame once begun can always be
+/// finished; the count reserves no memory. Small frames have a part of their own: an announcement
+/// costs nothing, and must not keep heartbeats and lookups waiting.
 #[derive(Debug, Clone)]
 pub(crate) struct Budget {
+    small: Part,
+    large: Part,
+}
+
+#[derive(Debug, Clone)]
+struct Part {
     bytes: Arc<Semaphore>,
     bytes_max: u32,
 }
@@ -89,14 +102,29 @@ pub(crate) type Share = OwnedSemaphorePermit;
 
 impl Budget {
     pub(crate) fn new(bytes_max: u32) -> Self {
-        Self { bytes: Arc::new(Semaphore::new(bytes_max as usize)), bytes_max }
+        let small = (bytes_max / SMALL_FRAMES_SHARE).max(1);
+        Self { small: Part::new(small), large: Part::new(bytes_max.saturating_sub(small).max(1)) }
+    }
+    pub(crate) const fn is_small(frame_bytes: u32) -> bool {
+        frame_bytes <= SMALL_FRAME_BYTES
+    }
+    const fn part_for(&self, frame_bytes: u32) -> &Part {
+        if Self::is_small(frame_bytes) { &self.small } else { &self.large }
     }
     pub(crate) fn try_take(&self, bytes: u32) -> Option<Share> {
-        Arc::clone(&self.bytes).try_acquire_many_owned(bytes.min(self.bytes_max)).ok()
+        let part = self.part_for(bytes);
+        Arc::clone(&part.bytes).try_acquire_many_owned(bytes.min(part.bytes_max)).ok()
     }
-    /// Waits its turn, first come first served.
+    /// Waits its turn, first come first served among those of its kind.
     pub(crate) async fn take(self, bytes: u32) -> Option<Share> {
-        self.bytes.acquire_many_owned(bytes.min(self.bytes_max)).await.ok()
+        let part = self.part_for(bytes).clone();
+        part.bytes.acquire_many_owned(bytes.min(part.bytes_max)).await.ok()
+    }
+}
+
+impl Part {
+    fn new(bytes_max: u32) -> Self {
+        Self { bytes: Arc::new(Semaphore::new(bytes_max as usize)), bytes_max }
     }
 }
 
@@ -119,10 +147,11 @@ mod tests {
 
     #[test]
     fn a_frame_larger_than_the_budget_waits_for_all_of_it_instead_of_for_ever() {
-        let budget = Budget::new(10);
-        let small = budget.try_take(1).unwrap();
-        assert!(budget.try_take(50).is_none());
-        drop(small);
-        assert!(budget.try_take(50).is_some());
+        let budget = Budget::new(3 * SMALL_FRAME_BYTES);
+        let large = budget.try_take(SMALL_FRAME_BYTES + 1).unwrap();
+        assert!(budget.try_take(50 * SMALL_FRAME_BYTES).is_none());
+        assert!(budget.try_take(SMALL_FRAME_BYTES).is_some(), "small ones have their own part");
+        drop(large);
+        assert!(budget.try_take(50 * SMALL_FRAME_BYTES).is_some());
     }
 }

@@ -193,25 +193,53 @@ fn resident_bytes() -> usize {
     line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
 }
 
+/// A request of `bytes` that is answered although nobody asked for most of it.
+fn padded(bytes: usize, correlation_id: i32) -> Vec<u8> {
+    let mut padded = frame(0, correlation_id).to_vec();
+    padded[..4].copy_from_slice(&i32::try_from(bytes).unwrap().to_be_bytes());
+    padded.resize(4 + bytes, 0);
+    padded
+}
+
 #[tokio::test]
 async fn when_the_budget_is_used_up_reading_waits_and_then_goes_on() {
+    const LARGE: usize = 100 * 1024;
     let harness = Harness::start_with(|it| {
-        it.request_bytes_max = 1024;
-        it.requests_in_flight_bytes_max = 1024;
+        it.request_bytes_max = 128 * 1024;
+        it.requests_in_flight_bytes_max = 128 * 1024;
     })
     .await;
-    // Half of a large frame holds the budget; another connection's request must wait for it.
-    let (mut large, mut small) = (harness.client().await, harness.client().await);
-    let mut padded = frame(0, 1).to_vec();
-    padded[..4].copy_from_slice(&1024_i32.to_be_bytes());
-    padded.resize(1028, 0);
-    large.stream.write_all(&padded[..500]).await.unwrap();
+    // Half of a large frame holds the budget; another large one must wait for it.
+    let (mut first, mut second) = (harness.client().await, harness.client().await);
+    let large = padded(LARGE, 1);
+    first.stream.write_all(&large[..500]).await.unwrap();
     harness.until_metric("received_bytes_total", |it| it >= 500).await;
-    let id = small.send(3, &api_versions()).await;
+    second.stream.write_all(&large[..500]).await.unwrap();
     harness.until_metric("reading_paused_total", |it| it >= 1).await;
-    large.stream.write_all(&padded[500..]).await.unwrap();
-    large.receive::<ApiVersionsRequest>(0, 1).await;
-    small.receive::<ApiVersionsRequest>(3, id).await;
+    first.stream.write_all(&large[500..]).await.unwrap();
+    first.receive::<ApiVersionsRequest>(0, 1).await;
+    second.stream.write_all(&large[500..]).await.unwrap();
+    second.receive::<ApiVersionsRequest>(0, 1).await;
+}
+
+/// Announcing costs a peer nothing, so it must not cost others their service.
+#[tokio::test]
+async fn announced_frames_that_do_not_come_keep_nobody_from_being_served() {
+    let (world, clock) = hand_world();
+    let harness = Harness::start_in(world, |_| {}).await;
+    let announcement = (harness.config.request_bytes_max - 1).to_be_bytes();
+    let mut hostile = Vec::new();
+    for _ in 0..20 {
+        let mut client = harness.client().await;
+        client.stream.write_all(&announcement).await.unwrap();
+        client.stream.write_all(b"\0\x12").await.unwrap();
+        hostile.push(client);
+    }
+    harness.until_metric("reading_paused_total", |it| it >= 10).await;
+    harness.client().await.call(3, api_versions()).await;
+    // Those that hold the budget are closed although most of a large frame is still to come.
+    clock.turn(Duration::from_secs(31));
+    harness.until_metric("connections_broken_total", |it| it >= 4).await;
 }
 
 #[tokio::test]
