@@ -11,8 +11,8 @@ const BOLD: &str = "\x1b[1m";
 const DIM: &str = "\x1b[2m";
 const PLAIN: &str = "\x1b[0m";
 
-/// A line beside the output: an error, a hint. If standard error cannot be written, nobody reads it,
-/// and the work goes on.
+/// A line beside the output: an error, a hint. If standard error cannot be written, nobody reads
+/// it, and the work goes on.
 pub(crate) fn aside(text: impl AsRef<str>) {
     let _unread = writeln!(std::io::stderr().lock(), "{}", text.as_ref());
 }

@@ -33,7 +33,8 @@ impl DamageBook {
     pub(crate) fn report(&self, damage: Damage) {
         let mut book = lock(&self.0);
         if book.len() < DAMAGES_MAX && !book.contains(&damage) {
-            tracing::error!(code = %ReadError::DAMAGED, ?damage, "damage on disk; it is not served");
+            let code = ReadError::DAMAGED;
+            tracing::error!(%code, ?damage, "damage on disk; it is not served");
             book.insert(damage);
         }
     }
