@@ -17,17 +17,11 @@ pub(crate) fn le_u64(bytes: &[u8], at: usize) -> Option<u64> {
 pub(crate) fn le_i64(bytes: &[u8], at: usize) -> Option<i64> {
     array(bytes, at).map(i64::from_le_bytes)
 }
-pub(crate) fn be_i16(bytes: &[u8], at: usize) -> Option<i16> {
-    array(bytes, at).map(i16::from_be_bytes)
-}
 pub(crate) fn be_i32(bytes: &[u8], at: usize) -> Option<i32> {
     array(bytes, at).map(i32::from_be_bytes)
 }
 pub(crate) fn be_u32(bytes: &[u8], at: usize) -> Option<u32> {
     array(bytes, at).map(u32::from_be_bytes)
-}
-pub(crate) fn be_i64(bytes: &[u8], at: usize) -> Option<i64> {
-    array(bytes, at).map(i64::from_be_bytes)
 }
 /// Overwrites `bytes[at..]`; a place past the end is left alone (callers pass whole headers).
 pub(crate) fn put(bytes: &mut [u8], at: usize, value: &[u8]) {

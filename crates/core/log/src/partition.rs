@@ -271,7 +271,7 @@ impl Partition {
             return Ok(earlier);
         }
         let append_time = state.config.log_append_time.then_some(now);
-        let bytes = batch::place(batch, state.next, append_time);
+        let bytes = batch::place(batch, state.next, append_time).map_err(|_| malformed)?;
         let header = Header::read(&bytes).ok_or(malformed)?;
         let entry = Entry {
             kind: Kind::Batch,

@@ -195,8 +195,6 @@ mod tests {
         Header {
             base: Offset::new(first),
             bytes: 100,
-            crc: 0,
-            attributes: 0,
             last_delta: count - 1,
             max_timestamp: 0,
             producer: Some(writer(epoch, sequence)),

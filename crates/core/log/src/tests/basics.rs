@@ -8,6 +8,7 @@ use crate::{
 use std::path::Path;
 use std::sync::Arc;
 use systole_kit::Timestamp;
+use systole_wire::record::{BatchHeader, TimestampType};
 use systole_world::{Open, World};
 use tokio::sync::Notify;
 
@@ -197,7 +198,8 @@ async fn the_time_of_the_append_replaces_the_records_time_where_configured() {
     let stored = it.read(Offset::ZERO, 1).unwrap().into_bytes();
     let header = crate::batch::read_intact(&stored).expect("checksum fits the new time");
     assert_eq!(header.max_timestamp, appended.append_time.unwrap().as_millis());
-    assert_eq!(header.attributes, 8);
+    let attributes = BatchHeader::read(&stored).unwrap().attributes;
+    assert_eq!(attributes.timestamp_type(), TimestampType::LogAppend);
 }
 
 #[tokio::test]
