@@ -118,6 +118,9 @@ impl Drop for Running {
     fn drop(&mut self) {
         match &mut self.how {
             How::Systole(child, _) => {
+                if matches!(child.try_wait(), Ok(Some(_))) {
+                    return; // killed already; its number may be another process's by now
+                }
                 let pid = child.id().to_string();
                 let _ = Command::new("kill").args(["-TERM", &pid]).status();
                 let until = Instant::now() + Duration::from_secs(20);
