@@ -89,7 +89,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 
 impl Step {
     fn run(&self) -> anyhow::Result<Outcome> {
-        let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+        let cargo = crate::release::cargo();
         match self.program {
             Program::Cargo => self.status(&mut Command::new(cargo)).map(Outcome::from),
             Program::Chore => {

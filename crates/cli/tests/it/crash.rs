@@ -2,12 +2,11 @@
 //!
 //! `cargo xtask crash --rounds 200` runs the long version in release.
 
+use crate::command::Node;
 use anyhow::{Context as _, bail, ensure};
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 use systole_client::admin::NewTopic;
@@ -29,38 +28,10 @@ const ACKNOWLEDGED_MAX: u64 = 12_000;
 /// A node that is not ready, or acknowledges nothing, for this long has a fault.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A `systole serve` that can be killed.
-struct Node {
-    child: Child,
-    address: String,
-}
-
-impl Node {
-    fn start(data: &Path, address: &str) -> anyhow::Result<Self> {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_systole"))
-            .args(["serve", "--kafka", address, "--http", "127.0.0.1:0", "--data"])
-            .arg(data)
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().context("no output")?).read_line(&mut line)?;
-        let address = line.split_whitespace().find_map(|it| it.strip_prefix("kafka="));
-        let address = address.with_context(|| format!("not ready: {line:?}"))?.to_owned();
-        Ok(Self { child, address })
-    }
-
-    fn kill(mut self) -> anyhow::Result<String> {
-        self.child.kill()?;
-        self.child.wait()?;
-        Ok(std::mem::take(&mut self.address))
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// A node on `data` whose address stays the same from round to round.
+fn start(data: &Path, address: &str) -> Node {
+    let data = data.to_str().unwrap();
+    Node::start(&["serve", "--data", data, "--kafka", address, "--http", "127.0.0.1:0"])
 }
 
 /// What the broker has promised: position to number.
@@ -121,8 +92,9 @@ async fn kill_rounds(
         tokio::time::timeout(PATIENCE, acknowledged.wait_for(|it| *it >= target))
             .await
             .with_context(|| format!("round {round}: no acknowledgement for {PATIENCE:?}"))??;
-        let address = node.kill()?;
-        node = Node::start(data, &address)?;
+        let address = node.kafka.clone();
+        node.stop("-KILL");
+        node = start(data, &address);
     }
     Ok(node)
 }
@@ -172,8 +144,8 @@ fn nothing_acknowledged_is_lost_doubled_or_changed_by_kill_9() -> anyhow::Result
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let data = tempfile::tempdir()?;
-        let node = Node::start(data.path(), "127.0.0.1:0")?;
-        let settings = Settings::to(node.address.clone());
+        let node = start(data.path(), "127.0.0.1:0");
+        let settings = Settings::to(node.kafka.clone());
         let client = systole_client::connect(&settings, &World::os())?;
         client.admin()?.create_topic(&NewTopic::new(TOPIC, PARTITIONS)).await?;
         let producer = client.producer(&ProducerOptions::default())?;
