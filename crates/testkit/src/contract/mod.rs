@@ -41,6 +41,7 @@ macro_rules! suite {
             records: a_record_that_is_too_large_is_refused_and_the_next_one_is_not,
             records: a_record_for_an_unknown_topic_fails,
             records: an_empty_topic_ends_at_once,
+            records: each_of_many_topics_says_once_where_it_ends,
             records: a_time_finds_its_offset,
             records: a_reader_goes_on_from_any_position,
             records: a_reader_waits_at_the_end_for_more,

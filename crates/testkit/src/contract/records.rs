@@ -207,6 +207,49 @@ pub async fn an_empty_topic_ends_at_once(at: &Backend) {
     "#]]);
 }
 
+/// The partitions of all of them have the same numbers, which is where a client may mix them up.
+pub async fn each_of_many_topics_says_once_where_it_ends(at: &Backend) {
+    let mut log = Transcript::default();
+    let mut all = Vec::new();
+    for size in 0..4 {
+        let topic = at.topic(&format!("ends-{size}"), 2).await;
+        let record = |n| NewRecord::to(&*topic).partition(n % 2).value("x");
+        at.write((0..size).map(record).collect()).await;
+        all.extend((0..2).map(|it| TopicPartition::new(&*topic, it)));
+    }
+    let mut reader = at.reader(all.iter().map(|it| (it.clone(), Start::Beginning)).collect()).await;
+    let mut ends = BTreeMap::<_, Vec<_>>::new();
+    let mut note = |event| {
+        if let Event::Ended(at, offset) = event {
+            ends.entry(at).or_default().push(offset.get());
+        }
+        ends.len()
+    };
+    while note(within("ends", reader.next()).await.expect("open")) < all.len() {}
+    at.write(vec![NewRecord::to(&*all[2].topic).partition(0).value("more")]).await;
+    let told = async {
+        loop {
+            let event = reader.next().await.expect("open");
+            let is_last = matches!(&event, Event::Ended(at, _) if *at == all[2]);
+            note(event);
+            if is_last {
+                break;
+            }
+        }
+    };
+    within("the end after more", told).await;
+    within("an end", reader.close()).await.expect("an orderly end");
+    for (size, pair) in all.chunks(2).enumerate() {
+        log.line(format_args!("{size}: {:?} {:?}", ends[&pair[0]], ends[&pair[1]]));
+    }
+    log.is(&expect![[r#"
+        0: [0] [0]
+        1: [1, 2] [0]
+        2: [1] [1]
+        3: [2] [1]
+    "#]]);
+}
+
 pub async fn a_time_finds_its_offset(at: &Backend) {
     let (admin, mut log) = (at.admin(), Transcript::default());
     let topic = at.topic("times", 1).await;

@@ -103,10 +103,14 @@ impl Base {
     }
 
     /// librdkafka wants a group even from a reader that never joins one.
-    pub(super) fn direct(&self, options: &DirectOptions) -> ClientConfig {
+    pub(super) fn direct(&self, options: &DirectOptions, partitions: usize) -> ClientConfig {
         let name = self.config.get("client.id").unwrap_or_default();
         let mut config = self.consumer(name, options.reset, &options.fetch);
-        config.set("enable.partition.eof", "true");
+        // Each partition has a queue of its own (`lanes`), and the limit is one of each queue.
+        let share_kib = options.fetch.prefetch_max.bytes() / 1024 / partitions.max(1) as u64;
+        config
+            .set("enable.partition.eof", "true")
+            .set("queued.max.messages.kbytes", share_kib.max(1).to_string());
         config
     }
 
@@ -226,7 +230,7 @@ mod tests {
         for config in [
             base.producer(&ProducerOptions::default()),
             base.group(&GroupOptions::new("g")),
-            base.direct(&DirectOptions::default()),
+            base.direct(&DirectOptions::default(), 100_000),
             base.outsider("g"),
         ] {
             config.create_native_config().unwrap();

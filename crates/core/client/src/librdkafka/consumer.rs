@@ -1,7 +1,7 @@
 //! The consumer: a thread that reads ahead, and the handle of its user.
 //!
 //! Owns: the thread, rebalances and the end of a partition. Does not own: the limit of what is read
-//! ahead (`inbox`), copying (`gather`).
+//! ahead (`inbox`), copying (`gather`), which partition comes next (`lanes`).
 //!
 //! Invariants
 //! - Events come in the order in which they happened: records of a partition are never seen after
@@ -12,6 +12,7 @@ use super::config::Base;
 use super::context::Context;
 use super::gather::Gather;
 use super::inbox::{Inbox, Item};
+use super::lanes::{Lanes, Source};
 use super::{ANSWER_TIMEOUT, blocking, failure, list};
 use crate::consumer::{DirectOptions, GroupOptions, Start};
 use crate::{Answer, Error, Event, Kind, Offset, TopicPartition};
@@ -42,7 +43,7 @@ pub(super) fn join(
         Reading::new(context, options.fetch.prefetch_max, options.poll_interval_max);
     let native = create(&base.group(options), reading)?;
     native.subscribe(topics).map_err(|it| failure::of(&it).about(topics.join(", ")))?;
-    Consumer::start(native, items)
+    Consumer::start(Arc::new(native), Source::Merged, items)
 }
 
 /// Blocks until the starts are known.
@@ -53,15 +54,16 @@ pub(super) fn read(
     context: Context,
 ) -> Result<Consumer, Error> {
     let (reading, items) = Reading::new(context, options.fetch.prefetch_max, Duration::ZERO);
-    let native = create(config, reading)?;
+    let native = Arc::new(create(config, reading)?);
     list::serve(&native);
     let starts = list::resolve(&native, from).map_err(|error| {
         list::serve(&native); // which may tell why
         native.context().context.explain(error)
     })?;
+    let lanes = Lanes::split(&native, starts.iter().map(|(at, _)| at));
     native.assign(&list::of_offsets(&starts)?).map_err(|it| failure::of(&it))?;
     native.context().gather().positions.extend(starts);
-    Consumer::start(native, items)
+    Consumer::start(native, Source::Lanes(lanes), items)
 }
 
 fn create(config: &ClientConfig, reading: Reading) -> Result<Native, Error> {
@@ -103,13 +105,19 @@ impl Reading {
         self.hand_on();
         self.inbox.put(event, 0);
     }
+    fn ended(&self, at: &TopicPartition) {
+        let position = self.gather().positions.get(at).copied();
+        if let Some(position) = position {
+            self.tell(Ok(Event::Ended(at.clone(), position)));
+        }
+    }
 }
 
-fn run(native: &Native) {
+fn run(native: &Native, mut source: Source<Reading>) {
     let reading = native.context().clone();
     while !reading.inbox.is_closed() {
         let mut wait = POLL;
-        while let Some(polled) = native.poll(wait) {
+        while let Some((at, polled)) = source.poll(native, wait) {
             match polled {
                 Ok(message) => {
                     let added = reading.gather().add(&message);
@@ -117,7 +125,7 @@ fn run(native: &Native) {
                         reading.tell(Err(error));
                     }
                 }
-                Err(KafkaError::PartitionEOF(partition)) => ended(native, partition),
+                Err(KafkaError::PartitionEOF(_)) => at.into_iter().for_each(|it| reading.ended(it)),
                 Err(error) => failed(&reading, &error),
             }
             if reading.gather().is_full() {
@@ -126,30 +134,6 @@ fn run(native: &Native) {
             wait = Duration::ZERO;
         }
         reading.hand_on();
-    }
-}
-
-/// `rdkafka` names the partition and not the topic, so if several topics have one of this number we
-/// ask which of them have nothing more.
-fn ended(native: &Native, partition: i32) {
-    let reading = native.context();
-    let positions: Vec<_> = {
-        let gather = reading.gather();
-        let of_number = gather.positions.iter().filter(|(at, _)| at.partition == partition);
-        of_number.map(|(at, position)| (at.clone(), *position)).collect()
-    };
-    let mut ends = BTreeMap::new();
-    if positions.len() > 1 {
-        let question: Vec<_> = positions.iter().map(|(at, _)| (at.clone(), Start::End)).collect();
-        match list::resolve(native, &question) {
-            Ok(answer) => ends.extend(answer),
-            Err(error) => return reading.tell(Err(error)),
-        }
-    }
-    for (at, position) in positions {
-        if ends.get(&at).is_none_or(|end| position >= *end) {
-            reading.tell(Ok(Event::Ended(at, position)));
-        }
     }
 }
 
@@ -220,15 +204,18 @@ pub(super) struct Consumer {
 }
 
 impl Consumer {
-    fn start(native: Native, items: mpsc::UnboundedReceiver<Item>) -> Result<Self, Error> {
-        let native = Arc::new(native);
+    fn start(
+        native: Arc<Native>,
+        source: Source<Reading>,
+        items: mpsc::UnboundedReceiver<Item>,
+    ) -> Result<Self, Error> {
         let reading = native.context().clone();
         let thread = std::thread::Builder::new()
             .name("kafka-consumer".to_owned())
             .spawn({
                 let native = native.clone();
                 // Dropping the last reference leaves the group, which blocks: it happens here.
-                move || run(&native)
+                move || run(&native, source)
             })
             .map_err(|it| Error::new(Kind::Settings).about("thread").because(it.to_string()))?;
         Ok(Self {

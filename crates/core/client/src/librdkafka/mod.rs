@@ -3,7 +3,7 @@
 //! Owns: threads for what blocks, queues with limits, librdkafka's names for our options.
 //! Does not own: the traits (`crate::{producer, consumer, admin}`).
 //! Reading order: `config` -> `context` -> `failure` -> `producer` -> `flow` -> `consumer` ->
-//! `inbox` -> `gather` -> `admin` -> `token`.
+//! `inbox` -> `lanes` -> `gather` -> `admin` -> `token`.
 
 mod admin;
 mod config;
@@ -13,6 +13,7 @@ mod failure;
 mod flow;
 mod gather;
 mod inbox;
+mod lanes;
 mod list;
 mod producer;
 mod token;
@@ -78,7 +79,7 @@ impl Client for Librdkafka {
         from: Vec<(TopicPartition, Start)>,
         options: &DirectOptions,
     ) -> Answer<'_, Box<dyn Consumer>> {
-        let (config, context) = (self.base.direct(options), self.context());
+        let (config, context) = (self.base.direct(options, from.len()), self.context());
         let options = options.clone();
         Box::pin(async move {
             let consumer =
