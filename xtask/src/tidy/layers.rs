@@ -14,7 +14,20 @@ use std::path::Path;
 const LAYERS: [(&str, &[&str]); 9] = [
     ("foundation", &["kit", "world", "telemetry"]),
     ("security", &["guard", "keys"]),
-    ("core", &["wire", "log", "broker", "client", "registry", "audit", "stream", "connect"]),
+    (
+        "core",
+        &[
+            "wire",
+            "log",
+            "transaction",
+            "broker",
+            "client",
+            "registry",
+            "audit",
+            "stream",
+            "connect",
+        ],
+    ),
     ("processing", &["sourcing", "workflow", "pattern", "sql"]),
     ("health", &["canon", "fhir", "hl7", "correlate"]),
     ("integration", &["gateway", "webhooks", "routing", "bridges", "graph"]),
@@ -25,7 +38,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
 /// Who may be used by whom alone.
 const DOORS: [(&str, &str); 2] = [("systole-log", "broker"), ("rdkafka", "client")];
 /// Crates without IO: pure functions and sans-IO protocols.
-const PURE: [&str; 3] = ["guard", "wire", "hl7"];
+const PURE: [&str; 4] = ["guard", "wire", "transaction", "hl7"];
 /// What would let them reach time, files and sockets.
 const OUTSIDE: [&str; 2] = ["systole-world", "tokio"];
 /// Tests of any crate may use the test kit, which stands above them all.
