@@ -19,6 +19,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
         &[
             "wire",
             "log",
+            "group",
             "transaction",
             "broker",
             "client",
@@ -38,7 +39,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
 /// Who may be used by whom alone.
 const DOORS: [(&str, &str); 2] = [("systole-log", "broker"), ("rdkafka", "client")];
 /// Crates without IO: pure functions and sans-IO protocols.
-const PURE: [&str; 4] = ["guard", "wire", "transaction", "hl7"];
+const PURE: [&str; 5] = ["guard", "wire", "group", "transaction", "hl7"];
 /// What would let them reach time, files and sockets.
 const OUTSIDE: [&str; 2] = ["systole-world", "tokio"];
 /// Tests of any crate may use the test kit, which stands above them all.

@@ -2,7 +2,7 @@
 //!
 //! Owns: messages of every API in every version, headers, record batches, compression, and the
 //! bounds of decoding. Does not own: sockets, time, what a message means.
-//! Reading order: [`codec`] -> [`message`] -> [`header`] -> [`api`] -> [`record`].
+//! Reading order: [`codec`] -> [`message`] -> [`header`] -> [`api`], [`error_code`] -> [`record`].
 //!
 //! Invariants
 //! - Decoding is total: any bytes give a value or an error, never a panic.
@@ -15,6 +15,7 @@ pub mod api;
 pub mod catalog;
 pub mod codec;
 pub mod compression;
+pub mod error_code;
 #[allow(
     clippy::pedantic,
     clippy::float_cmp,
@@ -29,4 +30,5 @@ pub mod record;
 
 pub use api::ApiKey;
 pub use codec::{DecodeError, EncodeError, Reader, Str, TaggedField, TaggedFields, Writer};
+pub use error_code::ErrorCode;
 pub use message::{Message, Request};

@@ -17,4 +17,4 @@ pub use id::Uuid;
 pub use phi::Phi;
 pub use problem::Problems;
 pub use retry::Backoff;
-pub use unit::{ByteSize, Timestamp};
+pub use unit::{ByteSize, Instant, Timestamp};

@@ -1,12 +1,12 @@
 //! Quantities that carry their unit.
 //!
-//! Owns: instants and sizes. Does not own: reading the clock (`world`).
+//! Owns: points in time and sizes. Does not own: reading the clock (`world`).
 
 use std::fmt;
 use std::time::Duration;
 
-/// An instant: milliseconds since 1970-01-01T00:00:00Z, Kafka's unit for record time. May be
-/// negative in records from elsewhere.
+/// A point in calendar time: milliseconds since 1970-01-01T00:00:00Z, Kafka's unit for record time.
+/// May be negative in records from elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Timestamp(i64);
 
@@ -28,6 +28,27 @@ impl Timestamp {
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+    }
+}
+
+/// A point on the monotonic clock: time since the clock was made. Never steps back; says nothing
+/// about the calendar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Instant(Duration);
+
+impl Instant {
+    pub const fn from_start(since_start: Duration) -> Self {
+        Self(since_start)
+    }
+    pub const fn since_start(self) -> Duration {
+        self.0
+    }
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(duration))
     }
 }
 

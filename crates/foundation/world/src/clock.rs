@@ -7,28 +7,8 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
+pub use systole_kit::Instant;
 use systole_kit::Timestamp;
-
-/// A point on the monotonic clock: time since the clock was made. Never steps back; says nothing
-/// about the calendar.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Instant(Duration);
-
-impl Instant {
-    pub const fn from_start(since_start: Duration) -> Self {
-        Self(since_start)
-    }
-    pub const fn since_start(self) -> Duration {
-        self.0
-    }
-    pub fn since(self, earlier: Self) -> Duration {
-        self.0.saturating_sub(earlier.0)
-    }
-    #[must_use]
-    pub fn plus(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(duration))
-    }
-}
 
 pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 

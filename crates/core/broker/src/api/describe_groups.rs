@@ -5,9 +5,9 @@
 
 use super::{Call, Handler, Reply, operation};
 use crate::code::ErrorCode;
-use crate::group::{Described, DescribedMember};
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
+use systole_group::classic::{Described, DescribedMember};
 use systole_wire::Str;
 use systole_wire::message::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use systole_wire::message::{DescribeGroupsRequest, DescribeGroupsResponse};

@@ -2,9 +2,9 @@
 
 use super::{Call, Handler, Reply};
 use crate::code::ErrorCode;
-use crate::group::Caller;
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
+use systole_group::classic::Caller;
 use systole_wire::message::{HeartbeatRequest, HeartbeatResponse};
 
 pub(crate) struct Heartbeat;

@@ -11,14 +11,13 @@
 
 use super::{Call, Handler, Reply};
 use crate::code::ErrorCode;
-use crate::group::{
-    Join, JoinAnswer, JoinRefused, Joined, JoinedMember, MEMBER_BYTES_MAX, NAME_BYTES_MAX, Protocol,
-};
+use crate::group::{MEMBER_BYTES_MAX, NAME_BYTES_MAX};
 use bytes::Bytes;
 use std::future::Future;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
+use systole_group::classic::{Join, JoinAnswer, JoinRefused, Joined, JoinedMember, Protocol};
 use systole_wire::Str;
 use systole_wire::message::join_group_request::JoinGroupRequestProtocol;
 use systole_wire::message::join_group_response::JoinGroupResponseMember;

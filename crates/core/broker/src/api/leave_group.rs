@@ -4,9 +4,9 @@
 
 use super::{Call, Handler, Reply};
 use crate::code::ErrorCode;
-use crate::group::Leaver;
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
+use systole_group::classic::Leaver;
 use systole_wire::message::leave_group_request::MemberIdentity;
 use systole_wire::message::leave_group_response::MemberResponse;
 use systole_wire::message::{LeaveGroupRequest, LeaveGroupResponse};

@@ -8,12 +8,14 @@
 
 use super::{Call, Handler, Reply};
 use crate::code::ErrorCode;
-use crate::group::{Caller, Committed, Durable, Place, check_metadata};
+use crate::group::Durable;
 use crate::topic::Topic;
 use std::future::Future;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
+use systole_group::classic::Caller;
+use systole_group::{Committed, Place, check_metadata};
 use systole_kit::Timestamp;
 use systole_wire::message::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,

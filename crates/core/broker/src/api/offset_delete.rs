@@ -2,10 +2,11 @@
 
 use super::{Call, Handler, Reply};
 use crate::code::ErrorCode;
-use crate::group::{Durable, Place};
+use crate::group::Durable;
 use std::future::Future;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use systole_group::Place;
 use systole_wire::message::offset_delete_response::{
     OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
 };

@@ -5,10 +5,10 @@
 
 use super::{Call, Handler, Reply};
 use crate::code::ErrorCode;
-use crate::group::{Committed, Offsets};
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use systole_group::{Committed, Offsets};
 use systole_kit::Uuid;
 use systole_wire::Str;
 use systole_wire::message::offset_fetch_request::{

@@ -5,11 +5,11 @@
 
 use super::{Call, Handler, Reply};
 use crate::code::ErrorCode;
-use crate::group::{Caller, Sync, SyncAnswer};
 use bytes::Bytes;
 use std::future::Future;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use systole_group::classic::{Caller, Sync, SyncAnswer};
 use systole_wire::Str;
 use systole_wire::message::{SyncGroupRequest, SyncGroupResponse};
 use tokio::sync::oneshot;

@@ -5,18 +5,18 @@
 
 use super::coordinator::{Coordinator, encoded};
 use super::journal::Durable;
-use super::record;
 use super::slot::{Inner, Slot};
-use super::{Caller, Change, Committed, Offsets, Place, Retention};
 use crate::code::ErrorCode;
 use std::sync::Arc;
+use systole_group::classic::Caller;
+use systole_group::{Change, Committed, Offsets, Place, Retention, record};
 
 impl Coordinator {
     /// OffsetCommit. The records have their place when this returns; they count when the future is
     /// ready.
     ///
     /// # Errors  `GROUP_ID_NOT_FOUND` for a member of a group that does not exist, whatever
-    /// [`super::Group::may_commit`] refuses, `INVALID_COMMIT_OFFSET_SIZE` if there is no room.
+    /// `Group::may_commit` refuses, `INVALID_COMMIT_OFFSET_SIZE` if there is no room.
     pub(crate) fn commit(
         &self,
         group_id: &str,

@@ -12,17 +12,18 @@
 use super::alarm::Alarm;
 use super::config::{GROUP_RECORD_BYTES_MAX, GroupConfig};
 use super::journal::{self, Appended, Journal};
-use super::record::{self, Pair};
 use super::slot::{Inner, Slot, Waiter};
 use super::store::Store;
-use super::{
-    Caller, Described, Effect, Group, Join, JoinAnswer, JoinRefused, Leaver, Limits, Now, Offsets,
-    Saved, Snapshot, Sync, SyncAnswer, Token,
-};
 use crate::code::ErrorCode;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use systole_group::classic::{
+    Caller, Described, Effect, Group, Join, JoinAnswer, JoinRefused, Leaver, Limits, Saved,
+    Snapshot, Sync, SyncAnswer, Token,
+};
+use systole_group::record::{self, Pair};
+use systole_group::{Now, Offsets};
 use systole_world::{Instant, World};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;

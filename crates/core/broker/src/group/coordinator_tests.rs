@@ -3,7 +3,6 @@
 use super::coordinator::Listed;
 use super::journal::{Appended, Journal};
 use super::replay::Replay;
-use super::tests::consumer_metadata;
 use super::*;
 use crate::code::ErrorCode;
 use bytes::Bytes;
@@ -11,6 +10,8 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use systole_group::classic::{Caller, Join, JoinAnswer, Protocol, Sync};
+use systole_group::{Committed, Offsets, Place};
 use systole_kit::{Timestamp, Uuid};
 use systole_wire::record::BatchHeader;
 use systole_world::sim::{HandClock, SeededRandom};
@@ -154,7 +155,10 @@ fn joining(member_id: &str, fresh_id: Arc<str>) -> Join {
         client_id: "c".into(),
         client_host: "/127.0.0.1".into(),
         protocol_type: "consumer".into(),
-        protocols: vec![Protocol { name: "range".into(), metadata: consumer_metadata(&["t"]) }],
+        protocols: vec![Protocol {
+            name: "range".into(),
+            metadata: Bytes::from_static(b"\0\0\0\0\0\x01\0\x01t"),
+        }],
         session_timeout: Duration::from_secs(10),
         rebalance_timeout: Duration::from_mins(1),
         returns_with_id: false,

@@ -1,7 +1,7 @@
 //! Where the coordinator writes what it must not forget.
 //!
 //! Owns: the seam between the coordinator and the partitions of `__consumer_offsets`. Does not own:
-//! the topic itself (`store`), the records in it (`record`).
+//! the topic itself (`store`), the records in it (`systole_group::record`).
 
 use crate::code::ErrorCode;
 use bytes::Bytes;

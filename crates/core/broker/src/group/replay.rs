@@ -6,10 +6,12 @@
 //! A record that cannot be read is counted and left out: one damaged offset must not take all
 //! groups away.
 
-use super::record::{self, Entry};
-use super::{Coordinator, Offsets, Snapshot};
+use super::Coordinator;
 use std::collections::HashMap;
 use std::sync::Arc;
+use systole_group::Offsets;
+use systole_group::classic::Snapshot;
+use systole_group::record::{self, Entry};
 use systole_wire::record::{RecordSet, Records};
 
 /// Most bytes that one batch of ours decompresses to; ours are not compressed at all.

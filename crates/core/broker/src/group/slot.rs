@@ -3,9 +3,10 @@
 //! Owns: the lock of a group and what lies under it. Does not own: transitions (`Group`), when they
 //! happen (`coordinator`).
 
-use super::{Group, JoinAnswer, Offsets, SyncAnswer, Token};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use systole_group::Offsets;
+use systole_group::classic::{Group, JoinAnswer, SyncAnswer, Token};
 use systole_world::Instant;
 use tokio::sync::oneshot;
 

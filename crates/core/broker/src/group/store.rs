@@ -1,7 +1,7 @@
 //! `__consumer_offsets`: the topic that remembers groups and offsets.
 //!
 //! Owns: its creation at the first use, its partitions, reading all of it at start. Does not own:
-//! what the records say (`record`), what becomes of them (`replay`).
+//! what the records say (`systole_group::record`), what becomes of them (`replay`).
 //!
 //! Until the log compacts, the topic keeps every commit ever made, and a start reads all of them.
 

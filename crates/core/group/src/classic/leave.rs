@@ -4,18 +4,18 @@
 
 use super::state::State;
 use super::{Group, Now};
-use crate::code::ErrorCode;
+use systole_wire::ErrorCode;
 
 /// A member to remove: by its id, or (an administrator, KIP-571) by its instance id alone.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Leaver<'a> {
-    pub(crate) member_id: &'a str,
-    pub(crate) instance_id: Option<&'a str>,
+pub struct Leaver<'a> {
+    pub member_id: &'a str,
+    pub instance_id: Option<&'a str>,
 }
 
 impl Group {
     /// Removes members; one result for each, in order. One rebalance for all of them.
-    pub(crate) fn leave(&mut self, leavers: &[Leaver<'_>], now: Now) -> Vec<Result<(), ErrorCode>> {
+    pub fn leave(&mut self, leavers: &[Leaver<'_>], now: Now) -> Vec<Result<(), ErrorCode>> {
         let results: Vec<_> = leavers.iter().map(|it| self.remove_leaver(*it)).collect();
         if results.contains(&Ok(())) {
             self.after_removal(now);

@@ -9,28 +9,28 @@ use std::sync::Arc;
 
 /// What DescribeGroups tells.
 #[derive(Debug)]
-pub(crate) struct Described {
-    pub(crate) state: &'static str,
-    pub(crate) protocol_type: Arc<str>,
+pub struct Described {
+    pub state: &'static str,
+    pub protocol_type: Arc<str>,
     /// Empty unless the group is stable.
-    pub(crate) protocol: Arc<str>,
-    pub(crate) members: Vec<DescribedMember>,
+    pub protocol: Arc<str>,
+    pub members: Vec<DescribedMember>,
 }
 
 #[derive(Debug)]
-pub(crate) struct DescribedMember {
-    pub(crate) id: Arc<str>,
-    pub(crate) instance_id: Option<Arc<str>>,
-    pub(crate) client_id: Arc<str>,
-    pub(crate) client_host: Arc<str>,
+pub struct DescribedMember {
+    pub id: Arc<str>,
+    pub instance_id: Option<Arc<str>>,
+    pub client_id: Arc<str>,
+    pub client_host: Arc<str>,
     /// Empty unless the group is stable, like the assignment: before, they belong to no generation.
-    pub(crate) metadata: Bytes,
-    pub(crate) assignment: Bytes,
+    pub metadata: Bytes,
+    pub assignment: Bytes,
 }
 
 impl Group {
     /// The state under Kafka's name.
-    pub(crate) fn state_name(&self) -> &'static str {
+    pub fn state_name(&self) -> &'static str {
         match self.state {
             State::Empty => "Empty",
             State::PreparingRebalance(_) => "PreparingRebalance",
@@ -41,11 +41,11 @@ impl Group {
     }
 
     /// Empty for a group that nobody ever joined.
-    pub(crate) fn protocol_type(&self) -> Arc<str> {
+    pub fn protocol_type(&self) -> Arc<str> {
         self.protocol_type.clone().unwrap_or_default()
     }
 
-    pub(crate) fn described(&self) -> Described {
+    pub fn described(&self) -> Described {
         let is_stable = matches!(self.state, State::Stable { .. });
         let protocol = if is_stable { self.protocol.clone() } else { None }.unwrap_or_default();
         let member = |it: &super::Member| DescribedMember {

@@ -5,11 +5,11 @@
 use super::member::{self, Waiting};
 use super::state::{Phase, State};
 use super::{Effect, Group, JoinRefused, Joined, Member, Now, Protocol, Saved, Token};
-use crate::code::ErrorCode;
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+use systole_wire::ErrorCode;
 
 /// How long a member may wait for the answer to its first JoinGroup. Until then it cannot send
 /// heartbeats, so a shorter session would throw it out of a slow rebalance.
@@ -19,27 +19,27 @@ const NEW_MEMBER_PATIENCE: Duration = Duration::from_mins(5);
 
 /// A JoinGroup, as far as the group is concerned.
 #[derive(Debug, Clone)]
-pub(crate) struct Join {
+pub struct Join {
     /// Empty if the client has none yet.
-    pub(crate) member_id: Arc<str>,
+    pub member_id: Arc<str>,
     /// The id for this client if it needs one: randomness comes from outside.
-    pub(crate) fresh_id: Arc<str>,
-    pub(crate) instance_id: Option<Arc<str>>,
-    pub(crate) client_id: Arc<str>,
-    pub(crate) client_host: Arc<str>,
-    pub(crate) protocol_type: Arc<str>,
-    pub(crate) protocols: Vec<Protocol>,
-    pub(crate) session_timeout: Duration,
-    pub(crate) rebalance_timeout: Duration,
+    pub fresh_id: Arc<str>,
+    pub instance_id: Option<Arc<str>>,
+    pub client_id: Arc<str>,
+    pub client_host: Arc<str>,
+    pub protocol_type: Arc<str>,
+    pub protocols: Vec<Protocol>,
+    pub session_timeout: Duration,
+    pub rebalance_timeout: Duration,
     /// The client comes back with the id that it is given before it counts (v4+, KIP-394).
-    pub(crate) returns_with_id: bool,
+    pub returns_with_id: bool,
     /// The client understands "you lead, but do not assign" (v9+, KIP-814).
-    pub(crate) may_skip_assignment: bool,
+    pub may_skip_assignment: bool,
 }
 
 impl Join {
     /// The bytes that the member keeps in memory.
-    pub(crate) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         let named = self.fresh_id.len() + self.client_id.len() + self.client_host.len();
         let instance = self.instance_id.as_ref().map_or(0, |it| it.len());
         named + instance + member::bytes(&self.protocols)
@@ -51,7 +51,7 @@ impl Join {
 
 impl Group {
     /// Takes in a JoinGroup. Its answer comes out as an [`Effect::Join`], now or later.
-    pub(crate) fn join(&mut self, token: Token, join: Join, now: Now) {
+    pub fn join(&mut self, token: Token, join: Join, now: Now) {
         let member_id = Arc::clone(&join.member_id);
         if let Err(refused) = self.try_join(token, join, now) {
             let member_id = refused.named.unwrap_or(member_id);

@@ -7,13 +7,13 @@ use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use systole_world::Instant;
+use systole_kit::Instant;
 
 /// A way to share the work that a member can follow, with what its leader must know about it.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Protocol {
-    pub(crate) name: Arc<str>,
-    pub(crate) metadata: Bytes,
+pub struct Protocol {
+    pub name: Arc<str>,
+    pub metadata: Bytes,
 }
 
 impl fmt::Debug for Protocol {
@@ -31,7 +31,7 @@ pub(super) enum Waiting {
 }
 
 #[derive(Debug)]
-pub(crate) struct Member {
+pub struct Member {
     pub(super) id: Arc<str>,
     /// Counts up with each member of the group: the order of joining, for a repeatable election.
     pub(super) number: u64,

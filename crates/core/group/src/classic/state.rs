@@ -8,43 +8,23 @@
 
 use super::member::Waiting;
 use super::{Effect, JoinRefused, Joined, JoinedMember, Member, Saved, SavedMember, Snapshot};
-use super::{SyncAnswer, subscription};
-use crate::code::ErrorCode;
+use super::{Now, Retention, SyncAnswer, subscription};
 use bytes::Bytes;
 use std::collections::{BTreeSet, HashMap};
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
+use systole_kit::Instant;
 use systole_kit::Timestamp;
-use systole_world::Instant;
-
-/// What o'clock it is, for whoever is told the time: monotonic for deadlines, calendar for records.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Now {
-    pub(crate) instant: Instant,
-    pub(crate) calendar: Timestamp,
-}
+use systole_wire::ErrorCode;
 
 /// What bounds a group.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
+pub struct Limits {
     /// How long the first generation of an empty group waits for more members.
-    pub(crate) initial_delay: Duration,
+    pub initial_delay: Duration,
     /// Members, the pending ones included.
-    pub(crate) members_max: usize,
-}
-
-/// How long the offsets of a group are kept.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Retention<'a> {
-    /// Members may still want any of them.
-    Forever,
-    /// The retention time counts from each commit: nobody ever joined.
-    FromCommit,
-    /// The group has been empty since then.
-    FromInstant(Timestamp),
-    /// The retention time counts from each commit, except for topics that are still subscribed.
-    UnlessSubscribed(&'a BTreeSet<Arc<str>>),
+    pub members_max: usize,
 }
 
 /// What a pending id takes beside its own bytes: an estimate.
@@ -78,7 +58,7 @@ pub(super) enum Phase {
 }
 
 #[derive(Debug)]
-pub(crate) struct Group {
+pub struct Group {
     pub(super) limits: Limits,
     pub(super) state: State,
     pub(super) state_since: Option<Timestamp>,
@@ -98,7 +78,7 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub fn new(limits: Limits) -> Self {
         Self {
             limits,
             state: State::Empty,
@@ -118,7 +98,7 @@ impl Group {
 
     /// The group as its last record tells it. Sessions start anew at `now`: nobody could reach us
     /// while we were down.
-    pub(crate) fn restored(limits: Limits, saved: Snapshot, now: Now) -> Self {
+    pub fn restored(limits: Limits, saved: Snapshot, now: Now) -> Self {
         let mut it = Self::new(limits);
         it.generation = saved.generation;
         it.state_since = saved.state_since;
@@ -138,37 +118,37 @@ impl Group {
     }
 
     /// What is to be done since the last call, in order.
-    pub(crate) fn take_effects(&mut self) -> Vec<Effect> {
+    pub fn take_effects(&mut self) -> Vec<Effect> {
         mem::take(&mut self.effects)
     }
 
     /// Nobody is in it, nor about to be: with no offsets either it may be forgotten.
-    pub(crate) fn is_vacant(&self) -> bool {
+    pub fn is_vacant(&self) -> bool {
         self.state == State::Empty && self.pending.is_empty()
     }
 
-    pub(crate) fn is_dead(&self) -> bool {
+    pub fn is_dead(&self) -> bool {
         self.state == State::Dead
     }
 
     /// What the group takes in memory. Cost: one look at each member.
-    pub(crate) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         let pending: usize = self.pending.keys().map(|it| it.len() + PENDING_BYTES).sum();
         size_of::<Self>() + pending + self.members.values().map(Member::bytes).sum::<usize>()
     }
 
     /// Would `join` make a member take more memory than it does now?
-    pub(crate) fn grows_by(&self, join: &super::Join) -> bool {
+    pub fn grows_by(&self, join: &super::Join) -> bool {
         self.members.get(&join.member_id).is_none_or(|it| it.bytes() < join.bytes())
     }
 
     /// A record of it may be in the log.
-    pub(crate) fn was_saved(&self) -> bool {
+    pub fn was_saved(&self) -> bool {
         self.generation > 0
     }
 
     /// # Errors  `NON_EMPTY_GROUP`; `GROUP_ID_NOT_FOUND` if it is gone already.
-    pub(crate) fn may_delete(&self) -> Result<(), ErrorCode> {
+    pub fn may_delete(&self) -> Result<(), ErrorCode> {
         match self.state {
             State::Empty => Ok(()),
             State::Dead => Err(ErrorCode::GroupIdNotFound),
@@ -177,7 +157,7 @@ impl Group {
     }
 
     /// The end of a group, if [`Group::may_delete`] allows it. The caller writes the tombstones.
-    pub(crate) fn delete(&mut self) {
+    pub fn delete(&mut self) {
         if self.may_delete().is_ok() {
             self.state = State::Dead;
             self.pending.clear();
@@ -185,7 +165,7 @@ impl Group {
     }
 
     /// May offsets of `topic` be deleted by an administrator?
-    pub(crate) fn may_delete_offsets(&self) -> Result<(), ErrorCode> {
+    pub fn may_delete_offsets(&self) -> Result<(), ErrorCode> {
         match self.state {
             State::Empty => Ok(()),
             State::Dead => Err(ErrorCode::GroupIdNotFound),
@@ -195,11 +175,11 @@ impl Group {
     }
 
     /// Does a member read `topic`? Yes if that cannot be known.
-    pub(crate) fn is_subscribed(&self, topic: &str) -> bool {
+    pub fn is_subscribed(&self, topic: &str) -> bool {
         !self.members.is_empty() && self.subscribed.as_ref().is_none_or(|it| it.contains(topic))
     }
 
-    pub(crate) fn retention(&self) -> Retention<'_> {
+    pub fn retention(&self) -> Retention<'_> {
         match (&self.state, &self.protocol_type, &self.subscribed) {
             (State::Empty, Some(_), _) => {
                 self.state_since.map_or(Retention::FromCommit, Retention::FromInstant)

@@ -3,15 +3,14 @@
 //! Where a test repeats a case of real Apache Kafka 4.3.1, the answers are that broker's.
 
 use super::*;
-use crate::code::ErrorCode;
 use bytes::Bytes;
 use expect_test::{Expect, expect};
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::time::Duration;
+use systole_kit::Instant;
 use systole_kit::Timestamp;
-use systole_world::Instant;
+use systole_wire::ErrorCode;
 
 /// A group with its clock, and what it answered since the last look.
 pub(super) struct Script {
@@ -687,71 +686,4 @@ fn only_an_empty_group_can_be_deleted_and_only_unread_topics_forgotten() {
         heartbeat "x": COORDINATOR_NOT_AVAILABLE
         Dead
     "#]]);
-}
-
-#[test]
-fn offsets_grow_old_by_the_rule_of_the_state() {
-    let day = Duration::from_hours(24);
-    let at = |days: i64| Timestamp::from_millis(days * 86_400_000);
-    let committed = |expires_at| Committed {
-        offset: 1,
-        leader_epoch: -1,
-        metadata: "".into(),
-        at: at(1),
-        expires_at,
-        topic_id: systole_kit::Uuid::ZERO,
-    };
-    let place = |topic: &str| Place { topic: topic.into(), partition: 0 };
-    let mut it = Offsets::default();
-    it.appended(5, vec![(place("t"), Some(committed(None)))]);
-    it.appended(6, vec![(place("u"), Some(committed(None)))]);
-    it.appended(7, vec![(place("v"), Some(committed(Some(at(3)))))]);
-    assert!(it.get("t", 0).is_none(), "not durable yet");
-    it.durable_below(8);
-    let topics = ["t".into()].into();
-    let old = |rule: Retention<'_>, days| {
-        let mut those: Vec<_> =
-            it.expired(&rule, 7 * day, at(days)).into_iter().map(|it| it.topic).collect();
-        those.sort_unstable();
-        those.join(" ")
-    };
-    assert_eq!(old(Retention::Forever, 99), "");
-    assert_eq!(old(Retention::FromCommit, 7), "v");
-    assert_eq!(old(Retention::FromCommit, 8), "t u v");
-    assert_eq!(old(Retention::FromInstant(at(5)), 11), "v");
-    assert_eq!(old(Retention::FromInstant(at(5)), 12), "t u v");
-    assert_eq!(old(Retention::UnlessSubscribed(&topics), 99), "u v");
-}
-
-#[test]
-fn changes_show_in_the_order_of_their_records() {
-    let place = Place { topic: Arc::from("t"), partition: 3 };
-    let committed = |offset| {
-        Some(Committed {
-            offset,
-            leader_epoch: 4,
-            metadata: "".into(),
-            at: Timestamp::default(),
-            expires_at: None,
-            topic_id: systole_kit::Uuid::ZERO,
-        })
-    };
-    let mut it = Offsets::default();
-    it.appended(0, vec![(place.clone(), committed(10))]);
-    it.appended(1, vec![(place.clone(), None)]);
-    it.appended(2, vec![(place.clone(), committed(20))]);
-    it.durable_below(1);
-    assert_eq!(it.get("t", 3).map(|it| it.offset), Some(10));
-    it.durable_below(2);
-    assert!(it.get("t", 3).is_none() && !it.is_empty());
-    it.durable_below(3);
-    assert_eq!(it.get("t", 3).map(|it| it.offset), Some(20));
-    assert_eq!(it.len(), 1);
-}
-
-#[test]
-fn metadata_is_measured_in_the_units_of_kafka() {
-    assert_eq!(check_metadata(&"é".repeat(4096), 4096), Ok(()));
-    let long = "x".repeat(4097);
-    assert_eq!(check_metadata(&long, 4096), Err(ErrorCode::OffsetMetadataTooLarge));
 }

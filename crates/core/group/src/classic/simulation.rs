@@ -7,12 +7,12 @@
 
 use super::tests::consumer_metadata;
 use super::*;
-use crate::code::ErrorCode;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use systole_kit::Timestamp;
+use systole_wire::ErrorCode;
 use systole_world::sim::SeededRandom;
 use systole_world::{Instant, Random as _};
 

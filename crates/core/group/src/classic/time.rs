@@ -4,14 +4,14 @@
 
 use super::state::{Phase, State};
 use super::{Group, Now};
-use crate::code::ErrorCode;
 use std::sync::Arc;
-use systole_world::Instant;
+use systole_kit::Instant;
+use systole_wire::ErrorCode;
 
 impl Group {
     /// The earliest instant at which [`Group::advance`] may have something to do; `None` if only a
     /// request can change the group. Cost: one look at each member.
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+    pub fn next_deadline(&self) -> Option<Instant> {
         let phase = match self.state {
             State::PreparingRebalance(Phase::Initial { until, .. } | Phase::Rejoin { until }) => {
                 Some(until)
@@ -26,7 +26,7 @@ impl Group {
     }
 
     /// Does what is due at `now`. Calling it too early or too often changes nothing.
-    pub(crate) fn advance(&mut self, now: Now) {
+    pub fn advance(&mut self, now: Now) {
         self.expire_pending(now);
         self.expire_sessions(now);
         match self.state {

@@ -6,7 +6,8 @@
 //! # Source  Kafka 4.3 `GroupCoordinatorRecordHelpers`: offsets as v4 (v1 if the client set an
 //! expiry, which later versions cannot say), groups as v3.
 
-use super::{Change, Committed, Place, SavedMember, Snapshot};
+use crate::classic::{SavedMember, Snapshot};
+use crate::{Change, Committed, Place};
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,14 +30,14 @@ const GROUP_VALUE_VERSION: i16 = 3;
 
 /// Key and value of one record. No value: a tombstone.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Pair {
-    pub(super) key: Bytes,
-    pub(super) value: Option<Bytes>,
+pub struct Pair {
+    pub key: Bytes,
+    pub value: Option<Bytes>,
 }
 
 /// What a record says.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Entry {
+pub enum Entry {
     Group {
         id: Arc<str>,
         snapshot: Option<Snapshot>,
@@ -51,20 +52,20 @@ pub(super) enum Entry {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unreadable {
+pub enum Unreadable {
     #[error("a record without a key, or with a shorter one than two bytes")]
     NoKey,
     #[error(transparent)]
     Message(#[from] DecodeError),
 }
 
-pub(super) fn of_group(id: &str, snapshot: Option<&Snapshot>) -> Result<Pair, EncodeError> {
+pub fn of_group(id: &str, snapshot: Option<&Snapshot>) -> Result<Pair, EncodeError> {
     let key = encode(GROUP, 0, &GroupMetadataKey { group: id.into() })?;
     let value = snapshot.map(|it| versioned(GROUP_VALUE_VERSION, &group_value(it))).transpose()?;
     Ok(Pair { key, value })
 }
 
-pub(super) fn of_offset(group: &str, (place, committed): &Change) -> Result<Pair, EncodeError> {
+pub fn of_offset(group: &str, (place, committed): &Change) -> Result<Pair, EncodeError> {
     let key = OffsetCommitKey {
         group: group.into(),
         topic: (&*place.topic).into(),
@@ -82,7 +83,7 @@ pub(super) fn of_offset(group: &str, (place, committed): &Change) -> Result<Pair
 }
 
 /// One batch of `pairs`, in order.
-pub(super) fn batch(pairs: &[Pair], at: Timestamp) -> Result<Bytes, record::Error> {
+pub fn batch(pairs: &[Pair], at: Timestamp) -> Result<Bytes, record::Error> {
     let mut batch = BatchBuilder::new(BatchOptions::default());
     for pair in pairs {
         batch.push(&NewRecord {
@@ -96,7 +97,7 @@ pub(super) fn batch(pairs: &[Pair], at: Timestamp) -> Result<Bytes, record::Erro
 }
 
 /// Understands one record.
-pub(super) fn read(key: Option<&[u8]>, value: Option<&[u8]>) -> Result<Entry, Unreadable> {
+pub fn read(key: Option<&[u8]>, value: Option<&[u8]>) -> Result<Entry, Unreadable> {
     let mut key = Bytes::copy_from_slice(key.unwrap_or_default());
     let kind = key.try_get_i16().map_err(|_| Unreadable::NoKey)?;
     let mut key = Reader::new(key);

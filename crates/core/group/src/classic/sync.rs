@@ -6,32 +6,32 @@
 use super::member::Waiting;
 use super::state::State;
 use super::{Effect, Group, Member, Now, Saved, SyncAnswer, Synced, Token};
-use crate::code::ErrorCode;
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::Arc;
+use systole_wire::ErrorCode;
 
 /// Who a request claims to come from.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Caller<'a> {
-    pub(crate) member_id: &'a str,
-    pub(crate) instance_id: Option<&'a str>,
-    pub(crate) generation: i32,
+pub struct Caller<'a> {
+    pub member_id: &'a str,
+    pub instance_id: Option<&'a str>,
+    pub generation: i32,
 }
 
 /// A SyncGroup. `protocol_type` and `protocol` are what the member believes (v5+, KIP-559).
 #[derive(Debug)]
-pub(crate) struct Sync<'a> {
-    pub(crate) caller: Caller<'a>,
-    pub(crate) protocol_type: Option<&'a str>,
-    pub(crate) protocol: Option<&'a str>,
+pub struct Sync<'a> {
+    pub caller: Caller<'a>,
+    pub protocol_type: Option<&'a str>,
+    pub protocol: Option<&'a str>,
     /// From the leader: what each member is to read.
-    pub(crate) assignments: HashMap<Arc<str>, Bytes>,
+    pub assignments: HashMap<Arc<str>, Bytes>,
 }
 
 impl Group {
     /// Takes in a SyncGroup. Its answer comes out as an [`Effect::Sync`], now or later.
-    pub(crate) fn sync(&mut self, token: Token, sync: &Sync<'_>, now: Now) {
+    pub fn sync(&mut self, token: Token, sync: &Sync<'_>, now: Now) {
         match self.try_sync(token, sync, now) {
             Ok(None) => {}
             Ok(Some(synced)) => self.effects.push(Effect::Sync(token, Ok(synced))),
@@ -110,7 +110,7 @@ impl Group {
     }
 
     /// The outcome of an [`Effect::Save`]: `stored` is an error if the record is not durable.
-    pub(crate) fn saved(&mut self, saved: Saved, stored: Result<(), ErrorCode>, now: Now) {
+    pub fn saved(&mut self, saved: Saved, stored: Result<(), ErrorCode>, now: Now) {
         match saved {
             Saved::Nothing => {}
             Saved::Replacement { token, joined } => {
@@ -143,7 +143,7 @@ impl Group {
     fn distribute(
         &mut self,
         mut by_member: HashMap<Arc<str>, Bytes>,
-        sync_until: systole_world::Instant,
+        sync_until: systole_kit::Instant,
         now: Now,
     ) {
         for member in self.members.values_mut() {
@@ -163,7 +163,7 @@ impl Group {
     }
 
     /// A sign of life. `REBALANCE_IN_PROGRESS` is how the member learns that it must join again.
-    pub(crate) fn heartbeat(&mut self, caller: Caller<'_>, now: Now) -> Result<(), ErrorCode> {
+    pub fn heartbeat(&mut self, caller: Caller<'_>, now: Now) -> Result<(), ErrorCode> {
         self.check_caller(caller)?;
         if self.state == State::Empty {
             return Err(ErrorCode::UnknownMemberId);
@@ -181,7 +181,7 @@ impl Group {
     ///
     /// Without a generation (negative) and a member id it is a simple consumer, which assigns
     /// partitions to itself: it may commit as long as nobody is in the group.
-    pub(crate) fn may_commit(&mut self, caller: Caller<'_>, now: Now) -> Result<(), ErrorCode> {
+    pub fn may_commit(&mut self, caller: Caller<'_>, now: Now) -> Result<(), ErrorCode> {
         match self.state {
             State::Dead => return Err(ErrorCode::CoordinatorNotAvailable),
             State::Empty if caller.generation < 0 => return Ok(()),

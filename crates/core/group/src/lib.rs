@@ -1,0 +1,20 @@
+//! Consumer groups: who belongs to a group, who reads what, and how far each got.
+//!
+//! Owns: the life of a group ([`classic::Group`]), its committed offsets ([`Offsets`]), and their
+//! records in `__consumer_offsets` ([`record`]). Does not own: the answers on the wire, locks,
+//! timers and the topic (the broker), partition assignment in a classic group (its leader).
+//! Reading order: [`classic`] -> [`offsets`] -> [`record`].
+//! Bytes: `docs/formats/consumer-offsets.md`.
+//!
+//! Invariants
+//! - Nothing here does input or output or reads a clock: what is to be done comes out as data, and
+//!   time goes in as [`Now`]. One seed repeats a whole simulation.
+//! - An assignment or an offset is shown to a client only after its record is durable.
+
+pub mod classic;
+mod now;
+pub mod offsets;
+pub mod record;
+
+pub use now::Now;
+pub use offsets::{Change, Committed, Offsets, Place, Retention, check_metadata};
