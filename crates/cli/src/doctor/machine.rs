@@ -61,7 +61,7 @@ pub(super) fn disk(world: &World, data: &Path) -> Vec<Finding> {
             findings.push(Finding::bad(CHECK, format!("{shown}: {error}"), cure));
         }
     }
-    findings.push(match space::free(place) {
+    findings.push(match space::of(place).map(|it| it.usable) {
         Ok(free) if free < FREE_BAD => {
             Finding::bad("free space", free.to_string(), "make room: a full disk stops all writes")
         }

@@ -1,16 +1,18 @@
-//! DescribeLogDirs, v1-5: how many bytes each partition takes.
+//! DescribeLogDirs, v1-5: how many bytes each partition takes, and the size of its disk (v4+).
 //!
-//! Ours: one directory. The size and the free space of its disk are not told (-1).
+//! Ours: one directory.
 
 use super::{Call, Handler, Reply};
 use std::collections::HashMap;
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
+use systole_kit::ByteSize;
 use systole_wire::Str;
 use systole_wire::message::describe_log_dirs_response::{
     DescribeLogDirsPartition, DescribeLogDirsResult, DescribeLogDirsTopic,
 };
 use systole_wire::message::{DescribeLogDirsRequest, DescribeLogDirsResponse};
+use systole_world::space;
 
 pub(crate) struct DescribeLogDirs;
 
@@ -34,7 +36,7 @@ impl Handler for DescribeLogDirs {
                 let bytes = call.ctx.log.partition(id).map_or(0, |it| it.size_bytes());
                 DescribeLogDirsPartition {
                     partition_index: id.index,
-                    partition_size: i64::try_from(bytes).unwrap_or(i64::MAX),
+                    partition_size: wire_bytes(ByteSize::new(bytes)),
                     ..Default::default()
                 }
             });
@@ -44,8 +46,19 @@ impl Handler for DescribeLogDirs {
                 topics.push(DescribeLogDirsTopic { name, partitions, ..Default::default() });
             }
         }
-        let log_dir = call.ctx.config.dir.display().to_string().into();
-        let result = DescribeLogDirsResult { log_dir, topics, ..Default::default() };
+        let dir = &call.ctx.config.dir;
+        let log_dir = dir.display().to_string().into();
+        let mut result = DescribeLogDirsResult { log_dir, topics, ..Default::default() };
+        // What cannot be asked stays unknown, -1.
+        if let Ok(space) = space::of(dir) {
+            result.total_bytes = wire_bytes(space.total);
+            result.usable_bytes = wire_bytes(space.usable);
+        }
         ready(Reply::Send(DescribeLogDirsResponse { results: vec![result], ..Default::default() }))
     }
+}
+
+/// As Kafka does with file systems that are larger than its numbers.
+fn wire_bytes(size: ByteSize) -> i64 {
+    i64::try_from(size.bytes()).unwrap_or(i64::MAX)
 }

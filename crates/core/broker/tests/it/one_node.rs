@@ -132,7 +132,14 @@ async fn directories_and_resources_are_listed() {
         let request = DescribeLogDirsRequest { topics: None, ..Default::default() };
         let response = client.call(version, request).await;
         assert_eq!(response.results.len(), 1);
-        assert_eq!(response.results[0].topics[0].partitions.len(), 2);
+        let dir = &response.results[0];
+        assert_eq!(dir.topics[0].partitions.len(), 2);
+        let (total, usable) = (dir.total_bytes, dir.usable_bytes);
+        if version < 4 {
+            assert_eq!((total, usable), (-1, -1));
+        } else {
+            assert!(0 < usable && usable <= total, "{usable} of {total} bytes");
+        }
     }
     let listed = |it: &systole_wire::message::ListConfigResourcesResponse| {
         let show = |it: &systole_wire::message::list_config_resources_response::ConfigResource| {
