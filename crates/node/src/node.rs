@@ -10,7 +10,7 @@ use systole_client::Settings;
 use systole_gateway::{Gateway, Parts};
 use systole_kit::{Code, Problems, Remedy};
 use systole_telemetry::{Health, Metrics};
-use systole_world::World;
+use systole_world::{World, os};
 
 /// Why the node did not start. Nothing is left running.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +60,7 @@ impl Node {
         let mut problems = Problems::default();
         config.check(&mut problems);
         problems.into_result().map_err(StartError::Config)?;
+        os::raise_file_handles_max();
         let (metrics, health) = (Metrics::default(), Health::default());
         let (broker, settings) = match &config.cluster {
             None => {

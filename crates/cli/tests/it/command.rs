@@ -54,6 +54,14 @@ impl Node {
         let mut command = systole(&["serve", "--data", data, "--kafka", any, "--http", any]);
         Self::spawn(command.env("SYSTOLE_LOG", "trace").stderr(log))
     }
+    /// A node whose user may have so many files open at first, and what it says in a file.
+    pub(crate) fn serve_with_files(data: &std::path::Path, soft: u32, log: std::fs::File) -> Self {
+        let script =
+            format!("ulimit -Sn {soft}; exec \"$0\" serve --data \"$1\" --kafka $2 --http $2");
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_systole")]).arg(data).arg("127.0.0.1:0");
+        Self::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log))
+    }
     pub(crate) fn start(arguments: &[&str]) -> Self {
         Self::spawn(systole(arguments).stderr(Stdio::inherit()))
     }
@@ -67,6 +75,9 @@ impl Node {
         let (kafka, http) = words.unwrap_or_else(|| panic!("not ready: {ready:?}"));
         let (kafka, http) = (kafka.to_owned(), http.to_owned());
         Self { child, stdout, kafka, http }
+    }
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
     /// Sends `signal` and gives the exit code and the rest of the output.
     pub(crate) fn stop(mut self, signal: &str) -> (i32, String) {

@@ -22,6 +22,25 @@ const BAD: &str = r#"{"resourceType":"Bundle","type":"collection","entry":[
  {"resource":{"resourceType":"Potion","id":"x"}}]}"#;
 
 #[test]
+fn a_start_with_defaults_warns_of_nothing_where_few_files_may_be_open_at_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let data = dir.path().join("data");
+    let node = Node::serve_with_files(&data, 300, std::fs::File::create(&log).unwrap());
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", node.id())).unwrap();
+    let files: Vec<_> = limits
+        .lines()
+        .find(|it| it.starts_with("Max open files"))
+        .unwrap()
+        .split_whitespace()
+        .collect();
+    assert_eq!(files[3], files[4], "the soft limit is raised to the hard one: {limits}");
+    assert_eq!(node.stop("-INT").0, 0);
+    let log = std::fs::read_to_string(log).unwrap();
+    assert!(log.contains("stopped") && !log.contains("WARN"), "{log}");
+}
+
+#[test]
 fn a_bundle_becomes_events_that_survive_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let bundle = dir.path().join("bundle.json");

@@ -9,6 +9,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 use systole_kit::Problems;
+use systole_world::os;
+
+/// Connections where nobody says how many: what one node has been seen to carry.
+const CONNECTIONS_DEFAULT: usize = 20_000;
+/// Open files that connections may not take: segments, indexes, the write-ahead log, other doors.
+const FILE_HANDLES_RESERVED: usize = 256;
 
 /// `[broker]`: the embedded Kafka node.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -35,9 +41,9 @@ pub struct BrokerConfig {
     /// Requests under way on one connection; beyond it, reading from it pauses. Range: 1..=10000.
     pub requests_in_flight_max: usize,
     /// Connections in total; those above are closed at once. At least 1. Each takes an open file,
-    /// of which 256 are kept for the log: a low limit of the system (`ulimit -n`) lowers this
-    /// number.
-    pub connections_max: usize,
+    /// of which 256 are kept for the log: a low limit of the system (`ulimit -Hn`) lowers this
+    /// number. Absent: 20000, or as many as that limit leaves.
+    pub connections_max: Option<usize>,
     /// Connections from one IP address; those above are closed at once. At least 1.
     pub connections_per_address_max: usize,
     /// A connection on which nothing was heard for so long is closed. At least `1s`. Kafka:
@@ -67,7 +73,7 @@ impl Default for BrokerConfig {
             request_bytes_max: 100 * 1024 * 1024,
             requests_in_flight_bytes_max: 512 * 1024 * 1024,
             requests_in_flight_max: 128,
-            connections_max: 20_000,
+            connections_max: None,
             connections_per_address_max: 20_000,
             connections_idle_max: Duration::from_mins(10),
             frame_wait_max: Duration::from_secs(30),
@@ -78,6 +84,13 @@ impl Default for BrokerConfig {
 }
 
 impl BrokerConfig {
+    /// As many connections as are wanted, as far as the system's limit on open files leaves enough
+    /// of them for the log: a crowd of clients must not keep it from its segments.
+    pub(crate) fn connections(&self) -> usize {
+        let possible = os::file_handles_max()
+            .map_or(usize::MAX, |it| it.saturating_sub(FILE_HANDLES_RESERVED).max(1));
+        self.connections_max.unwrap_or(CONNECTIONS_DEFAULT).min(possible)
+    }
     /// Reports every broken rule.
     pub fn check(&self, problems: &mut Problems) {
         let mut rule = |holds: bool, place: &str, wrong: &str, cure: &str| {
@@ -97,7 +110,7 @@ impl BrokerConfig {
         rule(budget, "requests_in_flight_bytes_max", "is below request_bytes_max", cure);
         let in_flight = (1..=10_000).contains(&self.requests_in_flight_max);
         rule(in_flight, "requests_in_flight_max", "is out of range", "use 1..=10000");
-        rule(self.connections_max > 0, "connections_max", "is 0", "use at least 1");
+        rule(self.connections_max != Some(0), "connections_max", "is 0", "use at least 1");
         let per_address = self.connections_per_address_max > 0;
         rule(per_address, "connections_per_address_max", "is 0", "use at least 1");
         for (place, value) in [
@@ -134,6 +147,15 @@ mod tests {
         let mut problems = Problems::default();
         BrokerConfig::default().check(&mut problems);
         assert_eq!(problems, Problems::default());
+    }
+
+    #[test]
+    fn connections_are_never_more_than_the_open_files_that_are_left() {
+        let with = |connections_max| BrokerConfig { connections_max, ..BrokerConfig::default() };
+        let possible = with(Some(usize::MAX)).connections();
+        assert!(os::file_handles_max().is_none_or(|it| possible < it));
+        assert_eq!(with(None).connections(), possible.min(CONNECTIONS_DEFAULT));
+        assert_eq!(with(Some(1)).connections(), 1);
     }
 
     #[test]

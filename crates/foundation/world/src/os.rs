@@ -1,10 +1,11 @@
 //! The operating system behind the seams.
 //!
-//! Owns: [`OsClock`], [`OsRandom`], [`OsDisk`]. Does not own: sockets (`net`).
+//! Owns: [`OsClock`], [`OsRandom`], [`OsDisk`], the limit of open files. Does not own: sockets (`net`).
 
 use crate::clock::{Clock, Instant, Sleep};
 use crate::disk::{Disk, File, Open};
 use crate::random::Random;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -49,11 +50,19 @@ impl Random for OsRandom {
     }
 }
 
-/// How many files and sockets this process may have open (the soft limit), if the system says.
+/// How many files and sockets this process may have open (the soft limit). `None`: any number.
 pub fn file_handles_max() -> Option<usize> {
-    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
-    let line = limits.lines().find_map(|it| it.strip_prefix("Max open files"))?;
-    line.split_whitespace().next()?.parse().ok()
+    getrlimit(Resource::Nofile).current.and_then(|it| usize::try_from(it).ok())
+}
+
+/// Raises the soft limit to the hard one, as far as the system lets us. Shells and systemd keep the
+/// soft one low for the sake of programs that use `select`, which we do not.
+pub fn raise_file_handles_max() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        // Refused: it stays as it was, and whoever asks `file_handles_max` sees that.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    }
 }
 
 #[derive(Debug, Default, Clone, Copy)]

@@ -131,7 +131,7 @@ fn fixed(it: &BrokerConfig) -> impl Iterator<Item = Entry> {
         ("delete.topic.enable", "true".to_owned(), Kind::Boolean),
         ("listeners", format!("PLAINTEXT://{}", it.listen), Kind::List),
         ("log.dirs", dir, Kind::String),
-        ("max.connections", it.connections_max.to_string(), Kind::Int),
+        ("max.connections", it.connections().to_string(), Kind::Int),
         ("max.connections.per.ip", it.connections_per_address_max.to_string(), Kind::Int),
         ("node.id", it.node_id.to_string(), Kind::Int),
         ("num.partitions", it.partitions_default.to_string(), Kind::Int),

@@ -21,7 +21,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use systole_kit::Code;
 use systole_telemetry::metrics::Gauge;
-use systole_world::{ClockExt as _, os};
+use systole_world::ClockExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
@@ -29,8 +29,6 @@ use tokio_util::task::TaskTracker;
 const REFUSAL_LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// The operating system gave no connection: most often there are no more file handles.
 const NOT_ACCEPTED: Code = Code::new(2008);
-/// Open files that connections may not take: segments, indexes, the write-ahead log, other doors.
-const FILE_HANDLES_RESERVED: usize = 256;
 /// How long accepting rests when the machine has no more file handles.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a stop waits for requests under way.
@@ -95,17 +93,14 @@ impl Server {
     }
 }
 
-/// As many connections as configured, as far as the system's limit on open files leaves enough of
-/// them for the log: a crowd of clients must not keep it from its segments.
+/// Says so if there are fewer than someone asked for.
 fn connections_max(ctx: &Ctx) -> usize {
-    let wanted = ctx.config.connections_max;
-    let possible = os::file_handles_max()
-        .map_or(usize::MAX, |it| it.saturating_sub(FILE_HANDLES_RESERVED).max(1));
-    if possible < wanted {
+    let possible = ctx.config.connections();
+    if let Some(wanted) = ctx.config.connections_max.filter(|it| *it > possible) {
         let text = "fewer connections than configured, because of the limit on open files";
         tracing::warn!(code = %NOT_ACCEPTED, wanted, possible, "{text}");
     }
-    wanted.min(possible)
+    possible
 }
 
 /// What the accept loop needs.

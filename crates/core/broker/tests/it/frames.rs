@@ -156,7 +156,7 @@ async fn a_client_that_never_reads_its_answers_is_closed_after_the_idle_time_out
 
 #[tokio::test]
 async fn connections_above_the_limit_are_closed_at_once_and_counted() {
-    let harness = Harness::start_with(|it| it.connections_max = 2).await;
+    let harness = Harness::start_with(|it| it.connections_max = Some(2)).await;
     let mut first = harness.client().await;
     let _second = harness.client().await;
     harness.until_metric("connections_open", |it| it >= 2).await;
