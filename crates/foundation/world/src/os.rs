@@ -1,6 +1,7 @@
 //! The operating system behind the seams.
 //!
-//! Owns: [`OsClock`], [`OsRandom`], [`OsDisk`], the limit of open files. Does not own: sockets (`net`).
+//! Owns: [`OsClock`], [`OsRandom`], [`OsDisk`], the limit of open files. Does not own: sockets
+//! (`net`).
 
 use crate::clock::{Clock, Instant, Sleep};
 use crate::disk::{Disk, File, Open};
