@@ -24,7 +24,7 @@ use crate::segment::{self, Extent, Segment};
 use crate::wal::chain::{self, Chain};
 use crate::wal::frame::{self, Place};
 use crate::wal::writer::{Resume, Sizes, is_full};
-use crate::wal::{Kind, Sequence, Wal};
+use crate::wal::{Kind, Sequence, Wal, name};
 use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::io;
@@ -66,9 +66,8 @@ pub(crate) fn open(world: &World, root: &Path, options: Options) -> Result<Opene
     let format = directory::read_format(&*disk, root)?;
     let slots = checkpoint::read_slots(&*disk, root).map_err(OpenError::io(root))?;
     let mut report = RecoveryReport::default();
-    let log_id = settle_log_id(world, root, (&format, &slots))?;
-
     let files = wal_files(world, &wal_dir).map_err(OpenError::io(&wal_dir))?;
+    let log_id = settle_log_id(world, root, (&format, &slots, &files))?;
     let covered = slots.newest.as_ref().map_or(0, |it| it.covered);
     let scanned = scan(world, &files, log_id).map_err(OpenError::io(&wal_dir))?;
     report.wal_bytes = scanned.bytes;
@@ -91,6 +90,7 @@ pub(crate) fn open(world: &World, root: &Path, options: Options) -> Result<Opene
     let engine = Engine::new(world.clone(), parts);
     engine.published.store(highest, Ordering::Release);
     note_found(&engine, root, (&format, &slots, &chain));
+    note_shortened(&engine, &files).map_err(OpenError::io(&wal_dir))?;
 
     let dirty = seen > covered || slots.newest.is_none() || slots.unreadable.is_some();
     let recovery = Recovery { engine: &engine, files, report: &mut report };
@@ -100,27 +100,58 @@ pub(crate) fn open(world: &World, root: &Path, options: Options) -> Result<Opene
     Ok(Opened { engine, report, lock })
 }
 
-/// The id is in `format` and in both checkpoints; one readable copy is enough.
+/// The id is in `format`, in both checkpoints and in every group; one readable copy is enough.
 fn settle_log_id(
     world: &World,
     root: &Path,
-    (format, slots): (&Format, &Slots),
+    (format, slots, files): (&Format, &Slots, &[PathBuf]),
 ) -> Result<u64, OpenError> {
     if let Format::Ours { log_id } = format {
         return Ok(*log_id);
     }
-    let saved = slots.newest.as_ref().map(|it| it.log_id);
-    let log_id = saved.unwrap_or_else(|| world.random.next_u64());
+    let log_id = match &slots.newest {
+        Some(newest) => newest.log_id,
+        None => owner(world, files)
+            .map_err(OpenError::io(root))?
+            .unwrap_or_else(|| world.random.next_u64()),
+    };
     directory::write_format(&*world.disk, root, log_id)?;
     Ok(log_id)
+}
+
+/// Whose groups lie in the write-ahead log. A file whose beginning says so is believed first.
+fn owner(world: &World, files: &[PathBuf]) -> io::Result<Option<u64>> {
+    let mut guess = None;
+    for path in files {
+        match frame::owner(&read_whole(world, path)?) {
+            Some((log_id, true)) => return Ok(Some(log_id)),
+            Some((log_id, false)) => guess = guess.or(Some(log_id)),
+            None => {}
+        }
+    }
+    Ok(guess)
+}
+
+/// A file of the write-ahead log has its whole length before it has its name. If it is shorter,
+/// groups may be gone of which no other file knows.
+fn note_shortened(engine: &Engine, files: &[PathBuf]) -> io::Result<()> {
+    for path in files {
+        let there = engine.world.disk.open(path, Open::Read)?.len()?;
+        if there < name::bytes(path) {
+            engine.damage.report(Damage::File { path: path.clone() });
+        }
+    }
+    Ok(())
 }
 
 fn note_found(engine: &Engine, root: &Path, (format, slots, chain): (&Format, &Slots, &Chain)) {
     for sequence in &chain.damaged {
         engine.damage.report(Damage::Group { sequence: *sequence });
     }
-    // Before the first checkpoint an unreadable format is a first start that did not finish.
-    if *format == Format::Unreadable && slots.newest.is_some() {
+    // Before the first checkpoint and the first group an unreadable format is a first start that
+    // did not finish.
+    let was_whole = slots.newest.is_some() || !chain.groups.is_empty();
+    if *format == Format::Unreadable && was_whole {
         engine.damage.report(Damage::File { path: root.join("format") });
     }
     if let Some(path) = &slots.unreadable {
@@ -129,12 +160,13 @@ fn note_found(engine: &Engine, root: &Path, (format, slots, chain): (&Format, &S
 }
 
 fn wal_files(world: &World, dir: &Path) -> io::Result<Vec<PathBuf>> {
-    let names = world.disk.list(dir)?;
-    Ok(names
-        .iter()
-        .filter(|it| Path::new(it).extension() == Some("wal".as_ref()))
-        .map(|it| dir.join(it))
-        .collect())
+    let paths = world.disk.list(dir)?.into_iter().map(|it| dir.join(it));
+    let (unfinished, files): (Vec<_>, Vec<_>) =
+        paths.filter(|it| name::is_ours(it)).partition(|it| name::is_unfinished(it));
+    for path in unfinished {
+        world.disk.remove_file(&path)?;
+    }
+    Ok(files)
 }
 
 struct Scanned {

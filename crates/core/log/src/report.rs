@@ -19,7 +19,8 @@ pub enum Damage {
     /// A group of the write-ahead log that had been durable; what of it was lost and is not in a
     /// segment shows as [`Damage::Records`], unless it was the end of a partition.
     Group { sequence: u64 },
-    /// A file beside the records; it was made again from its copy or from the records.
+    /// A file beside the records, which was made again from its copy or from the records; or a
+    /// file of the write-ahead log that has become shorter. The newest records may be gone with it.
     File { path: PathBuf },
 }
 

@@ -7,11 +7,11 @@ use crate::{
     AppendError, Damage, Log, Offset, Options, Origin, Partition, PartitionConfig, ReadError,
     RecoveryReport, Ticket,
 };
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use systole_kit::Timestamp;
 use systole_world::sim::{HandClock, SeededRandom, SimDisk};
-use systole_world::{Random, World};
+use systole_world::{Disk as _, Open, Random, World};
 
 fn world(disk: &SimDisk) -> World {
     World {
@@ -251,6 +251,69 @@ fn one_flipped_bit_anywhere_never_keeps_the_log_from_starting_and_is_never_serve
         assert_eq!(contents(&partitions[0]).last(), Some(&Some(99)), "{at}");
     }
     assert!(lost > 100, "the flips hit records: {lost}");
+}
+
+fn files_of(disk: &SimDisk, word: &str) -> Vec<PathBuf> {
+    let files = disk.files().into_iter().map(|it| it.0);
+    files.filter(|it| it.to_string_lossy().contains(word)).collect()
+}
+fn cut(disk: &SimDisk, path: &Path, length: u64) {
+    let file = disk.open(path, Open::ReadWrite).unwrap();
+    file.set_len(length).unwrap();
+    file.sync_data().unwrap();
+}
+
+#[test]
+fn the_write_ahead_log_alone_says_whose_it_is() {
+    let disk = lived_in();
+    for path in [files_of(&disk, "checkpoint"), files_of(&disk, "format")].concat() {
+        cut(&disk, &path, 5);
+    }
+    let (log, report) = open(&disk);
+    assert!(report.groups_replayed > 0, "{report:?}");
+    assert_eq!(contents(&log.partitions()[0]), all(0..40));
+    assert_eq!(contents(&log.partitions()[1]), all(0..60));
+    // Besides, the oldest group names one before it, of which only a checkpoint knew the place.
+    assert!(report.damage.contains(&Damage::File { path: "/data/format".into() }), "{report:?}");
+    assert!(!report.damage.iter().any(|it| matches!(it, Damage::Records { .. })), "{report:?}");
+    append(&log, &log.partitions()[1], 60).unwrap();
+    drop(log);
+    disk.kill();
+    let (log, report) = open(&disk);
+    assert_eq!((report.damage, contents(&log.partitions()[1])), (vec![], all(0..61)));
+}
+
+#[test]
+fn a_write_ahead_log_that_lost_its_end_is_reported_once() {
+    for length in [0, 4096] {
+        let disk = SimDisk::default();
+        let (log, _) = open(&disk);
+        let it = create(&log, 0);
+        append_all(&log, &it, 0..2);
+        drop((log, it));
+        disk.kill();
+        let [path] = &*files_of(&disk, ".wal") else { panic!("one file: {:?}", disk.files()) };
+        cut(&disk, path, length);
+        let (log, report) = open(&disk);
+        assert_eq!(report.damage, [Damage::File { path: path.clone() }]);
+        let it = log.create(partition(0), PartitionConfig::default()).unwrap().0;
+        let left = contents(&it);
+        assert!(all(0..2).starts_with(&left), "{left:?}");
+        append(&log, &it, 99).unwrap();
+        log.close();
+        drop((log, it));
+        let (log, report) = open(&disk);
+        assert_eq!((report.damage, contents(&log.partitions()[0]).len()), (vec![], left.len() + 1));
+    }
+}
+
+#[test]
+fn a_file_that_was_being_made_when_the_process_ended_is_removed_and_no_damage() {
+    let disk = lived_in();
+    let unfinished = Path::new("/data/wal/00000099-4096.new");
+    disk.open(unfinished, Open::CreateNew).unwrap();
+    let (_log, report) = open(&disk);
+    assert_eq!((report.damage, disk.exists(unfinished).unwrap()), (vec![], false));
 }
 
 #[test]

@@ -218,6 +218,13 @@ pub(crate) struct Found {
     pub(crate) whole: bool,
 }
 
+/// Whose groups a file holds, and whether its very first bytes say so. If not, the first group is
+/// damaged, and what was found may be bytes of a payload.
+pub(crate) fn owner(bytes: &[u8]) -> Option<(u64, bool)> {
+    let heads = bytes.chunks(PAGE).map(Head::decode).enumerate();
+    heads.into_iter().find_map(|(page, head)| Some((head?.log_id, page == 0)))
+}
+
 /// All groups of one file in the order in which they lie, from the bytes of the whole file.
 pub(crate) fn scan(bytes: &[u8], log_id: u64, file: usize) -> Vec<Found> {
     let mut found = Vec::new();

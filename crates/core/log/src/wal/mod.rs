@@ -6,6 +6,7 @@
 
 pub(crate) mod chain;
 pub(crate) mod frame;
+pub(crate) mod name;
 pub(crate) mod writer;
 
 pub(crate) use frame::{Entry, Kind, Sequence};

@@ -11,6 +11,7 @@
 //! - After a recovery writing starts in another file: bytes of the crash are never appended to.
 
 use crate::wal::frame::{self, Entry, Head, Sequence};
+use crate::wal::name;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -94,9 +95,9 @@ impl Wal {
         it.disk.sync_dir(dir)?;
         for path in used {
             let file = it.disk.open(&path, Open::ReadWrite)?;
-            let number = path.file_stem().and_then(|it| it.to_str()).and_then(|it| it.parse().ok());
-            it.next_name = it.next_name.max(number.map_or(0, |it: u64| it + 1));
-            let bytes = file.len()?;
+            it.next_name = it.next_name.max(name::number(&path) + 1);
+            // One that became shorter is of no more use: it would pass for damage again.
+            let bytes = Some(file.len()?).filter(|it| *it >= name::bytes(&path)).unwrap_or(0);
             it.largest = it.largest.max(bytes.min(sizes.file_bytes));
             it.full.push(WalFile { path, file, bytes, newest: resume.highest });
         }
@@ -166,17 +167,22 @@ impl Wal {
         Ok(())
     }
 
-    /// A file that grows as it is written: for the moment when no spare is ready.
+    /// A file whose space is taken as it is written: for the moment when no spare is ready.
     fn create(&mut self, bytes: u64) -> io::Result<WalFile> {
-        let path = self.next_path();
-        let file = self.disk.open(&path, Open::CreateNew)?;
-        self.disk.sync_dir(&self.dir)?;
+        let path = self.next_path(bytes);
+        let unfinished = name::unfinished(&path);
+        let file = self.disk.open(&unfinished, Open::CreateNew)?;
+        if let Err(error) = file.set_len(bytes) {
+            let _ = self.disk.remove_file(&unfinished); // or the next start does it
+            return Err(error);
+        }
+        complete(&*self.disk, &*file, &path)?;
         self.largest = self.largest.max(bytes.min(self.sizes.file_bytes));
         Ok(WalFile { path, file, bytes, newest: 0 })
     }
 
-    fn next_path(&mut self) -> PathBuf {
-        let path = self.dir.join(format!("{:08}.wal", self.next_name));
+    fn next_path(&mut self, bytes: u64) -> PathBuf {
+        let path = name::of(&self.dir, self.next_name, bytes);
         self.next_name += 1;
         path
     }
@@ -197,7 +203,7 @@ impl Wal {
             return None;
         }
         let bytes = self.next_file_bytes();
-        Some(Spare { path: self.next_path(), dir: self.dir.clone(), bytes })
+        Some(Spare { path: self.next_path(bytes), bytes })
     }
 
     pub(crate) fn add_spare(&mut self, spare: WalFile) {
@@ -239,8 +245,14 @@ impl Wal {
 #[derive(Debug)]
 pub(crate) struct Spare {
     path: PathBuf,
-    dir: PathBuf,
     bytes: u64,
+}
+
+/// Gives a file of full length its name, durably.
+fn complete(disk: &dyn Disk, file: &dyn File, path: &Path) -> io::Result<()> {
+    file.sync_data()?;
+    disk.rename(&name::unfinished(path), path)?;
+    disk.sync_dir(path.parent().unwrap_or(Path::new(".")))
 }
 
 impl Spare {
@@ -248,13 +260,14 @@ impl Spare {
     /// an error nothing is left behind.
     pub(crate) fn prepare(self, disk: &dyn Disk) -> io::Result<WalFile> {
         let made = self.fill(disk);
-        if made.is_err() && disk.remove_file(&self.path).is_err() {
-            tracing::warn!(path = %self.path.display(), "unfinished spare file not removed");
+        let unfinished = name::unfinished(&self.path);
+        if made.is_err() && disk.remove_file(&unfinished).is_err() {
+            tracing::warn!(path = %unfinished.display(), "unfinished spare file not removed");
         }
         made
     }
     fn fill(&self, disk: &dyn Disk) -> io::Result<WalFile> {
-        let file = disk.open(&self.path, Open::CreateNew)?;
+        let file = disk.open(&name::unfinished(&self.path), Open::CreateNew)?;
         let zeroes = vec![0; ZEROES_BYTES];
         let mut at = 0;
         while at < self.bytes {
@@ -262,8 +275,7 @@ impl Spare {
             file.write_all_at(zeroes.get(..piece).unwrap_or_default(), at)?;
             at += piece as u64;
         }
-        file.sync_data()?;
-        disk.sync_dir(&self.dir)?;
+        complete(disk, &*file, &self.path)?;
         Ok(WalFile { path: self.path.clone(), file, bytes: self.bytes, newest: 0 })
     }
 }
