@@ -10,7 +10,7 @@ use crate::fetch_session::FetchSessions;
 use crate::group::{Coordinator, Store};
 use crate::metric::Metrics;
 use crate::producer_id::ProducerIds;
-use crate::server::Server;
+use crate::server::{REFUSAL_LOG_INTERVAL, Seldom, Server};
 use crate::topic::plan::Site;
 use crate::topic::{Catalogue, JournalError};
 use std::io;
@@ -112,6 +112,7 @@ impl Broker {
             fetch_budget: FetchBudget::default(),
             producer_ids: ProducerIds::default(),
             groups,
+            denials: Seldom::new(REFUSAL_LOG_INTERVAL),
             stopping: CancellationToken::new(),
         });
         let server = Server::start(Arc::clone(&ctx), listener).map_err(cannot_listen)?;
@@ -149,11 +150,12 @@ async fn open(
     world: &World,
 ) -> Result<(Log, Arc<Catalogue>, Coordinator), StartError> {
     let site = Site { node_id: config.node_id, partitions_default: config.partitions_default };
+    let policy = config.access.policy();
     let (dir, at) = (config.dir.join(LOG_DIR), world.clone());
     let opening = spawn_blocking(move || -> Result<_, StartError> {
         let (log, report) = Log::open(&at, &dir, Options::default())?;
         tell(&report);
-        let opened = Catalogue::open(&log, &at, site)?;
+        let opened = Catalogue::open(&log, &at, site, policy)?;
         Ok((log, opened))
     });
     let (log, opened) = opening.await??;

@@ -5,9 +5,11 @@
 
 use crate::group::GroupConfig;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
+use systole_guard::{Policy, Principal};
 use systole_kit::Problems;
 use systole_world::os;
 
@@ -57,6 +59,8 @@ pub struct BrokerConfig {
     /// How often retention, expired producers and the like are looked after. At least `1s`.
     #[serde(with = "humantime_serde")]
     pub maintenance_interval: Duration,
+    /// `[broker.access]`: who may do what.
+    pub access: AccessConfig,
     /// `[broker.groups]`: consumer groups and their offsets.
     pub groups: GroupConfig,
 }
@@ -78,8 +82,36 @@ impl Default for BrokerConfig {
             connections_idle_max: Duration::from_mins(10),
             frame_wait_max: Duration::from_secs(30),
             maintenance_interval: Duration::from_secs(5),
+            access: AccessConfig::default(),
             groups: GroupConfig::default(),
         }
+    }
+}
+
+/// `[broker.access]`: access lists, kept and changed as in Kafka (`kafka-acls`).
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AccessConfig {
+    /// Asks the access lists about every request. Absent: as soon as a listener asks callers who
+    /// they are.
+    pub enforce: Option<bool>,
+    /// Callers who may do everything, as `User:NAME`. Kafka: `super.users`.
+    pub super_users: BTreeSet<String>,
+    /// Whether a resource without any rule is open to everyone. Kafka:
+    /// `allow.everyone.if.no.acl.found`.
+    pub allow_if_no_rule: bool,
+}
+
+impl AccessConfig {
+    fn check(&self, problems: &mut Problems) {
+        for it in self.super_users.iter().filter(|it| Principal::parse(it).is_err()) {
+            problems.add("super_users", format!("{it:?} is no principal"), "write User:NAME");
+        }
+    }
+    /// What holds beside the rules.
+    pub(crate) fn policy(&self) -> Policy {
+        let super_users = self.super_users.iter().filter_map(|it| Principal::parse(it).ok());
+        Policy { super_users: super_users.collect(), allow_if_no_rule: self.allow_if_no_rule }
     }
 }
 
@@ -91,6 +123,11 @@ impl BrokerConfig {
             .map_or(usize::MAX, |it| it.saturating_sub(FILE_HANDLES_RESERVED).max(1));
         self.connections_max.unwrap_or(CONNECTIONS_DEFAULT).min(possible)
     }
+    /// Whether requests are allowed or refused by access lists.
+    pub(crate) fn enforces_access(&self) -> bool {
+        self.access.enforce.unwrap_or(false)
+    }
+
     /// Reports every broken rule.
     pub fn check(&self, problems: &mut Problems) {
         let mut rule = |holds: bool, place: &str, wrong: &str, cure: &str| {
@@ -124,6 +161,7 @@ impl BrokerConfig {
             let cure = "write it as HOST:PORT";
             rule(split_address(advertised).is_some(), "advertised", "is not an address", cure);
         }
+        problems.within("access", |it| self.access.check(it));
         self.groups.check(problems);
     }
 }

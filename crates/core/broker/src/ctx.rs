@@ -8,6 +8,7 @@ use crate::fetch_session::FetchSessions;
 use crate::group::Coordinator;
 use crate::metric::Metrics;
 use crate::producer_id::ProducerIds;
+use crate::server::Seldom;
 use crate::topic::Catalogue;
 use std::sync::Arc;
 use systole_log::Log;
@@ -26,6 +27,8 @@ pub(crate) struct Ctx {
     pub(crate) producer_ids: ProducerIds,
     pub(crate) topics: Arc<Catalogue>,
     pub(crate) groups: Coordinator,
+    /// Refusals of access lists in the log.
+    pub(crate) denials: Seldom,
     /// Cancelled when the node begins to stop: whatever waits for something that may never come
     /// (new records, other members) answers at once with what it has.
     pub(crate) stopping: CancellationToken,

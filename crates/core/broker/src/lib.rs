@@ -11,6 +11,7 @@
 //!   leave in that order, however many are in flight.
 //! - Nothing a peer announces reserves memory; only what it has sent does.
 
+mod access;
 mod admission;
 mod api;
 mod broker;

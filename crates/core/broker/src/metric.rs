@@ -26,6 +26,8 @@ pub(crate) struct Metrics {
     pub(crate) connections_refused: Counter,
     pub(crate) connections_broken: Counter,
     pub(crate) reading_paused: Counter,
+    /// Requests, or items of them, that access lists refused.
+    pub(crate) denied: Counter,
     /// Ranges of records, groups and files that are damaged on disk.
     pub(crate) damaged: Gauge,
     /// 1 while appends are refused or the disk is full.
@@ -60,6 +62,7 @@ impl Metrics {
         let broken = "Connections closed because the peer did not keep the protocol";
         let paused =
             "Requests that had to wait for the budget of bytes in flight or for room in the log";
+        let denied = "Questions that access lists answered with no";
         let one = |api: &api::Api| {
             let of = [("api", api.key.name())];
             let requests = requests.get_or_create(&of).clone();
@@ -74,6 +77,7 @@ impl Metrics {
             connections_refused: count("connections_refused", refused),
             connections_broken: count("connections_broken", broken),
             reading_paused: count("reading_paused", paused),
+            denied: count("authorization_denied", denied),
             damaged: section.add("damaged", damaged, Gauge::default()),
             log_in_trouble: section.add("log_in_trouble", trouble, Gauge::default()),
             apis: api::TABLE.iter().map(one).collect(),

@@ -61,6 +61,8 @@ codes! {
     GroupAuthorizationFailed = 30, "GROUP_AUTHORIZATION_FAILED";
     ClusterAuthorizationFailed = 31, "CLUSTER_AUTHORIZATION_FAILED";
     InvalidTimestamp = 32, "INVALID_TIMESTAMP";
+    UnsupportedSaslMechanism = 33, "UNSUPPORTED_SASL_MECHANISM";
+    IllegalSaslState = 34, "ILLEGAL_SASL_STATE";
     UnsupportedVersion = 35, "UNSUPPORTED_VERSION";
     TopicAlreadyExists = 36, "TOPIC_ALREADY_EXISTS";
     InvalidPartitions = 37, "INVALID_PARTITIONS";
@@ -79,9 +81,13 @@ codes! {
     InvalidTransactionTimeout = 50, "INVALID_TRANSACTION_TIMEOUT";
     ConcurrentTransactions = 51, "CONCURRENT_TRANSACTIONS";
     TransactionalIdAuthorizationFailed = 53, "TRANSACTIONAL_ID_AUTHORIZATION_FAILED";
+    SecurityDisabled = 54, "SECURITY_DISABLED";
     KafkaStorageError = 56, "KAFKA_STORAGE_ERROR";
     LogDirNotFound = 57, "LOG_DIR_NOT_FOUND";
+    SaslAuthenticationFailed = 58, "SASL_AUTHENTICATION_FAILED";
     UnknownProducerId = 59, "UNKNOWN_PRODUCER_ID";
+    DelegationTokenAuthDisabled = 61, "DELEGATION_TOKEN_AUTH_DISABLED";
+    DelegationTokenAuthorizationFailed = 65, "DELEGATION_TOKEN_AUTHORIZATION_FAILED";
     NonEmptyGroup = 68, "NON_EMPTY_GROUP";
     GroupIdNotFound = 69, "GROUP_ID_NOT_FOUND";
     FetchSessionIdNotFound = 70, "FETCH_SESSION_ID_NOT_FOUND";
@@ -103,6 +109,7 @@ codes! {
     ProducerFenced = 90, "PRODUCER_FENCED";
     ResourceNotFound = 91, "RESOURCE_NOT_FOUND";
     DuplicateResource = 92, "DUPLICATE_RESOURCE";
+    UnacceptableCredential = 93, "UNACCEPTABLE_CREDENTIAL";
     UnknownTopicId = 100, "UNKNOWN_TOPIC_ID";
     InconsistentTopicId = 103, "INCONSISTENT_TOPIC_ID";
     TransactionalIdNotFound = 105, "TRANSACTIONAL_ID_NOT_FOUND";

@@ -16,9 +16,10 @@ struct Section {
     optional: bool,
 }
 
-const SECTIONS: [Section; 7] = [
+const SECTIONS: [Section; 8] = [
     section("logs", "foundation/telemetry/src/logs.rs", "Config", false),
     section("broker", "core/broker/src/config.rs", "BrokerConfig", false),
+    section("broker.access", "core/broker/src/config.rs", "AccessConfig", false),
     section("broker.groups", "core/broker/src/group/config.rs", "GroupConfig", false),
     section("gateway", "integration/gateway/src/config.rs", "GatewayConfig", false),
     section("cluster", "core/client/src/settings.rs", "Settings", true),
@@ -46,6 +47,7 @@ fn the_default_file_comes_from_the_comments_of_the_fields() {
         let values = match it.name {
             "logs" => table(&defaults.logs),
             "broker" => table(&defaults.broker),
+            "broker.access" => table(&defaults.broker.access),
             "broker.groups" => table(&defaults.broker.groups),
             "gateway" => table(&defaults.gateway),
             _ => toml::Table::new(),

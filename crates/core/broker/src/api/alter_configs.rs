@@ -4,11 +4,12 @@
 //! unknown settings of the node are refused, where Kafka keeps them.
 
 use super::resource::{self, Edit};
-use super::{Call, Handler, Reply};
+use super::{Call, Handler, Need, Reply};
 use crate::code::{ErrorCode, Rejected};
 use crate::topic::{Durable, Overrides};
 use std::future::Future;
 use std::ops::RangeInclusive;
+use systole_guard::{Operation, ResourceType};
 use systole_wire::message::alter_configs_request::AlterConfigsResource;
 use systole_wire::message::alter_configs_response::AlterConfigsResourceResponse;
 use systole_wire::message::{AlterConfigsRequest, AlterConfigsResponse};
@@ -18,6 +19,11 @@ pub(crate) struct AlterConfigs;
 impl Handler for AlterConfigs {
     type Request = AlterConfigsRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=2;
+    const NEEDS: &'static [Need] = &[
+        (Operation::AlterConfigs, ResourceType::Topic),
+        (Operation::AlterConfigs, ResourceType::Cluster),
+        (Operation::AlterConfigs, ResourceType::Group),
+    ];
 
     fn handle(
         call: Call,
@@ -47,7 +53,8 @@ fn alter(
     asked: &AlterConfigsResource,
     only_check: bool,
 ) -> Result<Option<Durable>, Rejected> {
-    let scope = resource::scope(&call.ctx, asked.resource_type, &asked.resource_name)?;
+    let (kind, name) = (asked.resource_type, &asked.resource_name);
+    let scope = resource::scope(call, Operation::AlterConfigs, kind, name)?;
     let replace = |_| {
         let mut overrides = Overrides::new();
         for config in &asked.configs {

@@ -3,11 +3,12 @@
 //! One node: a reassignment to this node alone is done at once; any other names a broker that does
 //! not exist. None is ever under way, so there is none to cancel.
 
-use super::{Call, Handler, Reply};
+use super::{Call, Handler, Need, Reply};
 use crate::code::{ErrorCode, Rejected};
 use crate::topic::{plan, unknown};
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
+use systole_guard::{Operation, Resource, ResourceType};
 use systole_wire::message::alter_partition_reassignments_request::{
     ReassignablePartition, ReassignableTopic,
 };
@@ -23,11 +24,20 @@ pub(crate) struct AlterPartitionReassignments;
 impl Handler for AlterPartitionReassignments {
     type Request = AlterPartitionReassignmentsRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=1;
+    const NEEDS: &'static [Need] = &[(Operation::Alter, ResourceType::Cluster)];
 
     fn handle(
         call: Call,
         request: AlterPartitionReassignmentsRequest,
     ) -> impl Future<Output = Reply<Self>> + Send + 'static {
+        if let Err(denied) = call.authorize(Operation::Alter, Resource::CLUSTER) {
+            let (error_code, error_message) = call.error(&denied.into());
+            return ready(Reply::Send(AlterPartitionReassignmentsResponse {
+                error_code,
+                error_message,
+                ..Default::default()
+            }));
+        }
         let responses = request.topics.into_iter().map(|it| of_topic(&call, it)).collect();
         ready(Reply::Send(AlterPartitionReassignmentsResponse {
             allow_replication_factor_change: request.allow_replication_factor_change,

@@ -4,7 +4,7 @@
 //! share groups) that is not served. As Kafka does: a version above ours is answered in v0 with
 //! UNSUPPORTED_VERSION and the versions of this API alone (`dispatch`).
 
-use super::{Call, Handler, Reply, TABLE};
+use super::{Call, Handler, Need, Reply, TABLE};
 use crate::code::ErrorCode;
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
@@ -17,6 +17,7 @@ pub(crate) struct ApiVersions;
 impl Handler for ApiVersions {
     type Request = ApiVersionsRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=4;
+    const NEEDS: &'static [Need] = &[];
 
     fn handle(
         call: Call,

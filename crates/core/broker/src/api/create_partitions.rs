@@ -2,11 +2,12 @@
 //!
 //! Ours: the answer leaves when they are on disk, so `timeout_ms` is accepted and ignored.
 
-use super::{Call, Handler, Reply};
+use super::{Call, Handler, Need, Reply};
 use crate::code::{ErrorCode, Rejected};
 use crate::topic::Durable;
 use std::future::Future;
 use std::ops::RangeInclusive;
+use systole_guard::{Operation, Resource, ResourceType};
 use systole_wire::message::create_partitions_request::CreatePartitionsTopic;
 use systole_wire::message::create_partitions_response::CreatePartitionsTopicResult;
 use systole_wire::message::{CreatePartitionsRequest, CreatePartitionsResponse};
@@ -16,6 +17,7 @@ pub(crate) struct CreatePartitions;
 impl Handler for CreatePartitions {
     type Request = CreatePartitionsRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=3;
+    const NEEDS: &'static [Need] = &[(Operation::Alter, ResourceType::Topic)];
 
     fn handle(
         call: Call,
@@ -25,6 +27,7 @@ impl Handler for CreatePartitions {
             if request.topics.iter().filter(|other| other.name == it.name).count() > 1 {
                 return Err(Rejected::new(ErrorCode::InvalidRequest, "Duplicate topic name."));
             }
+            call.authorize(Operation::Alter, Resource::topic(&it.name))?;
             grow(&call, it, request.validate_only)
         };
         let begun: Vec<_> = request.topics.iter().map(begin).collect();

@@ -4,12 +4,13 @@
 //! settings that v5+ shows are those in force, with a source of topic, node or default.
 
 use super::resource;
-use super::{Call, Handler, Reply};
+use super::{Call, Handler, Need, Reply};
 use crate::code::{ErrorCode, Rejected};
 use crate::topic::{Durable, NewTopic, Overrides};
 use std::collections::HashMap;
 use std::future::Future;
 use std::ops::RangeInclusive;
+use systole_guard::{Operation, Resource, ResourceType};
 use systole_kit::Uuid;
 use systole_wire::Str;
 use systole_wire::message::create_topics_request::CreatableTopic;
@@ -21,6 +22,11 @@ pub(crate) struct CreateTopics;
 impl Handler for CreateTopics {
     type Request = CreateTopicsRequest;
     const VERSIONS: RangeInclusive<i16> = 2..=7;
+    const NEEDS: &'static [Need] = &[
+        (Operation::Create, ResourceType::Cluster),
+        (Operation::Create, ResourceType::Topic),
+        (Operation::DescribeConfigs, ResourceType::Topic),
+    ];
 
     fn handle(
         call: Call,
@@ -74,6 +80,9 @@ fn begin(call: &Call, topic: CreatableTopic, only_check: bool) -> (Str, Result<M
             .map(|it| (it.name.to_string(), it.value.map(|it| it.to_string())))
             .collect(),
     };
+    if let Err(denied) = call.authorize_creation(&name) {
+        return (name, Err(denied.into()));
+    }
     let made = if only_check {
         call.ctx.topics.check_create(&wanted).map(|(partition_count, overrides)| Made {
             id: Uuid::ZERO,
@@ -107,13 +116,20 @@ async fn finish(call: &Call, name: Str, made: Result<Made, Rejected>) -> Creatab
     {
         return failed(rejected);
     }
-    let shown = call.version >= 5;
+    let is_told = call.version >= 5;
+    let sees_configs = call.may(Operation::DescribeConfigs, Resource::topic(&name));
+    let shown = is_told && sees_configs;
     CreatableTopicResult {
         name: name.clone(),
         topic_id: if call.version >= 7 { made.id } else { Uuid::ZERO },
         num_partitions: if shown { made.partition_count } else { -1 },
         replication_factor: if shown { 1 } else { -1 },
-        configs: shown.then(|| configs(call, &made.overrides)),
+        topic_config_error_code: if is_told && !sees_configs {
+            ErrorCode::TopicAuthorizationFailed.number()
+        } else {
+            ErrorCode::None.number()
+        },
+        configs: if shown { configs(call, &made.overrides) } else { Vec::new() }.into(),
         error_message: None,
         ..Default::default()
     }

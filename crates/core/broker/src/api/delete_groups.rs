@@ -1,9 +1,10 @@
 //! DeleteGroups, v0-2: groups without members go, with all their offsets (KIP-229).
 
-use super::{Call, Handler, Reply};
+use super::{Call, Handler, Need, Reply};
 use crate::code::ErrorCode;
 use std::future::Future;
 use std::ops::RangeInclusive;
+use systole_guard::{Operation, Resource, ResourceType};
 use systole_wire::message::delete_groups_response::DeletableGroupResult;
 use systole_wire::message::{DeleteGroupsRequest, DeleteGroupsResponse};
 
@@ -12,13 +13,18 @@ pub(crate) struct DeleteGroups;
 impl Handler for DeleteGroups {
     type Request = DeleteGroupsRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=2;
+    const NEEDS: &'static [Need] = &[(Operation::Delete, ResourceType::Group)];
 
     fn handle(
         call: Call,
         request: DeleteGroupsRequest,
     ) -> impl Future<Output = Reply<Self>> + Send + 'static {
         let ids = request.groups_names.into_iter();
-        let begun: Vec<_> = ids.map(|id| (call.ctx.groups.delete(&id), id)).collect();
+        let begin = |id: &str| {
+            call.authorize(Operation::Delete, Resource::group(id))?;
+            call.ctx.groups.delete(id)
+        };
+        let begun: Vec<_> = ids.map(|id| (begin(&id), id)).collect();
         async move {
             let mut results = Vec::with_capacity(begun.len());
             for (begun, group_id) in begun {

@@ -2,10 +2,11 @@
 //!
 //! Ours: the answer waits until the new beginning is on disk; `timeout_ms` is not obeyed.
 
-use super::{Call, Handler, Reply, place};
+use super::{Call, Handler, Need, Reply, place};
 use crate::code::ErrorCode;
 use std::future::Future;
 use std::ops::RangeInclusive;
+use systole_guard::{Operation, ResourceType};
 use systole_log::{AppendError, DeleteError, Offset, Partition, Ticket};
 use systole_wire::message::delete_records_request::DeleteRecordsPartition;
 use systole_wire::message::delete_records_response::{
@@ -21,6 +22,7 @@ const HIGH_WATERMARK: i64 = -1;
 impl Handler for DeleteRecords {
     type Request = DeleteRecordsRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=2;
+    const NEEDS: &'static [Need] = &[(Operation::Delete, ResourceType::Topic)];
 
     fn handle(
         call: Call,
@@ -51,7 +53,7 @@ impl Handler for DeleteRecords {
 type Begun = Result<(Partition, Ticket), ErrorCode>;
 
 fn begin(call: &Call, name: &str, asked: &DeleteRecordsPartition) -> Begun {
-    let topic = place::topic_named(&call.ctx, name)?;
+    let topic = place::topic_named(call, Operation::Delete, name)?;
     if topic.is_internal() {
         return Err(ErrorCode::InvalidTopic);
     }

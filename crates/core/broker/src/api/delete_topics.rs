@@ -4,12 +4,14 @@
 //! Topics that the node itself writes (`__consumer_offsets`) are an INVALID_TOPIC_EXCEPTION: groups
 //! would lose their offsets while they use them.
 
-use super::{Call, Handler, Reply};
+use super::{Call, Handler, Need, Reply};
 use crate::code::{ErrorCode, Rejected};
 use crate::topic::{Durable, Topic, unknown};
 use std::future::Future;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use systole_guard::{Operation, Resource, ResourceType};
+use systole_kit::Uuid;
 use systole_wire::Str;
 use systole_wire::message::delete_topics_request::DeleteTopicState;
 use systole_wire::message::delete_topics_response::DeletableTopicResult;
@@ -20,6 +22,11 @@ pub(crate) struct DeleteTopics;
 impl Handler for DeleteTopics {
     type Request = DeleteTopicsRequest;
     const VERSIONS: RangeInclusive<i16> = 1..=6;
+    const NEEDS: &'static [Need] = &[
+        (Operation::Delete, ResourceType::Cluster),
+        (Operation::Delete, ResourceType::Topic),
+        (Operation::Describe, ResourceType::Topic),
+    ];
 
     fn handle(
         call: Call,
@@ -51,13 +58,28 @@ impl Handler for DeleteTopics {
     }
 }
 
+/// Who may delete in the whole cluster may delete every topic.
 fn find(call: &Call, asked: &DeleteTopicState) -> Result<Arc<Topic>, Rejected> {
     let topics = &call.ctx.topics;
+    let may_all = call.may(Operation::Delete, Resource::CLUSTER);
+    let may_delete = |name: &str| {
+        if may_all {
+            return Ok(());
+        }
+        call.authorize(Operation::Delete, Resource::topic(name))
+    };
     match (&asked.name, asked.topic_id) {
-        (Some(name), id) if id.is_zero() => topics.by_name(name).ok_or_else(|| unknown(name)),
-        (None, id) if !id.is_zero() => topics.by_id(id).ok_or_else(|| {
-            Rejected::new(ErrorCode::UnknownTopicId, "This server does not host this topic ID.")
-        }),
+        (Some(name), id) if id.is_zero() => {
+            may_delete(name)?;
+            topics.by_name(name).ok_or_else(|| unknown(name))
+        }
+        (None, id) if !id.is_zero() => {
+            let text = "This server does not host this topic ID.";
+            let unknown = || Rejected::new(ErrorCode::UnknownTopicId, text);
+            let topic = topics.by_id(id).ok_or_else(unknown)?;
+            may_delete(&topic.name)?;
+            Ok(topic)
+        }
         _ => {
             let text = "Topic id and topic name can not both be specified, nor both be absent.";
             Err(Rejected::new(ErrorCode::InvalidRequest, text))
@@ -71,6 +93,13 @@ fn not_internal(topic: Arc<Topic>) -> Result<Arc<Topic>, Rejected> {
         return Err(Rejected::new(ErrorCode::InvalidTopic, text));
     }
     Ok(topic)
+}
+
+/// A caller who may not delete a topic is told its name only if it may see it.
+fn name_if_seen(call: &Call, id: Uuid) -> Option<Str> {
+    let topic = call.ctx.topics.by_id(id)?;
+    let sees = call.may(Operation::Describe, Resource::topic(&topic.name));
+    sees.then(|| Str::from(&*topic.name))
 }
 
 async fn finish(
@@ -93,6 +122,9 @@ async fn finish(
         Err(rejected) => Err(rejected),
     };
     if let Err(rejected) = done {
+        if rejected.code == ErrorCode::TopicAuthorizationFailed {
+            result.name = result.name.or_else(|| name_if_seen(call, result.topic_id));
+        }
         (result.error_code, result.error_message) = call.error(&rejected);
     }
     result

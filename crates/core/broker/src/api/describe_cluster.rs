@@ -3,11 +3,12 @@
 //! Ours: none. Brokers are described (`endpoint_type` 1); controllers, asked for here, are a
 //! MISMATCHED_ENDPOINT_TYPE as they are on Kafka's brokers.
 
-use super::operation;
-use super::{Call, Handler, Reply};
+use super::{Call, Handler, Need, Reply};
+use crate::access::NOT_ASKED;
 use crate::code::{ErrorCode, Rejected};
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
+use systole_guard::{Operation, ResourceType};
 use systole_wire::message::describe_cluster_response::DescribeClusterBroker;
 use systole_wire::message::{DescribeClusterRequest, DescribeClusterResponse};
 
@@ -19,6 +20,7 @@ const CONTROLLERS: i8 = 2;
 impl Handler for DescribeCluster {
     type Request = DescribeClusterRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=2;
+    const NEEDS: &'static [Need] = &[(Operation::Describe, ResourceType::Cluster)];
 
     fn handle(
         call: Call,
@@ -46,9 +48,9 @@ fn describe(call: &Call, with_operations: bool) -> DescribeClusterResponse {
         controller_id: broker_id,
         brokers: vec![DescribeClusterBroker { broker_id, host, port, ..Default::default() }],
         cluster_authorized_operations: if with_operations {
-            operation::ON_CLUSTER
+            call.granted_on_cluster()
         } else {
-            operation::NOT_ASKED
+            NOT_ASKED
         },
         ..Default::default()
     }

@@ -4,10 +4,11 @@
 //! that would mean nothing here. Loggers, client metrics and groups have no settings here.
 
 use super::resource::{self, Entry};
-use super::{Call, Handler, Reply};
+use super::{Call, Handler, Need, Reply};
 use crate::code::Rejected;
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
+use systole_guard::{Operation, ResourceType};
 use systole_wire::Str;
 use systole_wire::message::describe_configs_request::DescribeConfigsResource;
 use systole_wire::message::describe_configs_response::{
@@ -20,6 +21,11 @@ pub(crate) struct DescribeConfigs;
 impl Handler for DescribeConfigs {
     type Request = DescribeConfigsRequest;
     const VERSIONS: RangeInclusive<i16> = 1..=4;
+    const NEEDS: &'static [Need] = &[
+        (Operation::DescribeConfigs, ResourceType::Topic),
+        (Operation::DescribeConfigs, ResourceType::Cluster),
+        (Operation::DescribeConfigs, ResourceType::Group),
+    ];
 
     fn handle(
         call: Call,
@@ -61,7 +67,8 @@ fn configs(
     asked: &DescribeConfigsResource,
     detail: Detail,
 ) -> Result<Vec<DescribeConfigsResourceResult>, Rejected> {
-    let scope = resource::scope(&call.ctx, asked.resource_type, &asked.resource_name)?;
+    let (kind, name) = (asked.resource_type, &asked.resource_name);
+    let scope = resource::scope(call, Operation::DescribeConfigs, kind, name)?;
     let wanted = |it: &Entry| match &asked.configuration_keys {
         None => true,
         Some(keys) => keys.iter().any(|key| &**key == it.name),

@@ -3,11 +3,13 @@
 //! A group that does not exist is `Dead` without an error before v6, and `GROUP_ID_NOT_FOUND` from
 //! then on (KIP-1043).
 
-use super::{Call, Handler, Reply, operation};
+use super::{Call, Handler, Need, Reply};
+use crate::access::NOT_ASKED;
 use crate::code::ErrorCode;
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
 use systole_group::classic::{Described, DescribedMember};
+use systole_guard::{Operation, Resource, ResourceType};
 use systole_wire::Str;
 use systole_wire::message::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use systole_wire::message::{DescribeGroupsRequest, DescribeGroupsResponse};
@@ -17,19 +19,24 @@ pub(crate) struct DescribeGroups;
 impl Handler for DescribeGroups {
     type Request = DescribeGroupsRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=6;
+    const NEEDS: &'static [Need] = &[(Operation::Describe, ResourceType::Group)];
 
     fn handle(
         call: Call,
         request: DescribeGroupsRequest,
     ) -> impl Future<Output = Reply<Self>> + Send + 'static {
-        let operations = if request.include_authorized_operations {
-            operation::ON_GROUP
-        } else {
-            operation::NOT_ASKED
-        };
-        let one = |id: Str| match call.ctx.groups.describe(&id) {
-            Some(it) => DescribedGroup { authorized_operations: operations, ..found(id, it) },
-            None => absent(&call, id),
+        let with_operations = request.include_authorized_operations;
+        let one = |id: Str| {
+            let group = Resource::group(&id);
+            if let Err(denied) = call.authorize(Operation::Describe, group) {
+                let error_code = call.code(denied.into());
+                return DescribedGroup { error_code, group_id: id, ..Default::default() };
+            }
+            let operations = if with_operations { call.granted(group) } else { NOT_ASKED };
+            match call.ctx.groups.describe(&id) {
+                Some(it) => DescribedGroup { authorized_operations: operations, ..found(id, it) },
+                None => absent(&call, id),
+            }
         };
         let groups = request.groups.into_iter().map(one).collect();
         ready(Reply::Send(DescribeGroupsResponse { groups, ..Default::default() }))

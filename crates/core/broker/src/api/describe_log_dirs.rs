@@ -2,10 +2,11 @@
 //!
 //! Ours: one directory.
 
-use super::{Call, Handler, Reply};
+use super::{Call, Handler, Need, Reply};
 use std::collections::HashMap;
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
+use systole_guard::{Operation, Resource, ResourceType};
 use systole_kit::ByteSize;
 use systole_wire::Str;
 use systole_wire::message::describe_log_dirs_response::{
@@ -19,11 +20,19 @@ pub(crate) struct DescribeLogDirs;
 impl Handler for DescribeLogDirs {
     type Request = DescribeLogDirsRequest;
     const VERSIONS: RangeInclusive<i16> = 1..=5;
+    const NEEDS: &'static [Need] = &[(Operation::Describe, ResourceType::Cluster)];
 
     fn handle(
         call: Call,
         request: DescribeLogDirsRequest,
     ) -> impl Future<Output = Reply<Self>> + Send + 'static {
+        if let Err(denied) = call.authorize(Operation::Describe, Resource::CLUSTER) {
+            let error_code = call.code(denied.into());
+            return ready(Reply::Send(DescribeLogDirsResponse {
+                error_code,
+                ..Default::default()
+            }));
+        }
         let asked: Option<HashMap<_, _>> =
             request.topics.map(|all| all.into_iter().map(|it| (it.topic, it.partitions)).collect());
         let mut topics = Vec::new();

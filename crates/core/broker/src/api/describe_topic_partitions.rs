@@ -2,13 +2,14 @@
 //!
 //! Ours: there is one replica, so the lists of eligible leaders are empty.
 
-use super::operation;
-use super::{Call, Handler, Reply};
+use super::{Call, Handler, Need, Reply};
+use crate::access::NOT_ASKED;
 use crate::code::ErrorCode;
 use crate::topic::{Topic, plan};
 use std::collections::BTreeSet;
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
+use systole_guard::{Operation, Resource, ResourceType};
 use systole_log::LEADER_EPOCH;
 use systole_wire::Str;
 use systole_wire::message::describe_topic_partitions_request as request;
@@ -24,6 +25,7 @@ const PARTITIONS_MAX: usize = 2000;
 impl Handler for DescribeTopicPartitions {
     type Request = DescribeTopicPartitionsRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=0;
+    const NEEDS: &'static [Need] = &[(Operation::Describe, ResourceType::Topic)];
 
     fn handle(
         call: Call,
@@ -36,12 +38,20 @@ impl Handler for DescribeTopicPartitions {
 fn page(call: &Call, request: &DescribeTopicPartitionsRequest) -> DescribeTopicPartitionsResponse {
     let limit = usize::try_from(request.response_partition_limit).unwrap_or(0);
     let mut room = limit.clamp(1, PARTITIONS_MAX);
+    let mut hidden = Vec::new();
     let mut answer = DescribeTopicPartitionsResponse::default();
     for name in names_from(call, request) {
         let from = first_index(request.cursor.as_ref(), &name);
         if room == 0 {
             answer.next_cursor = Some(cursor(name, from));
             break;
+        }
+        let resource = Resource::topic(&name);
+        if !call.may(Operation::Describe, resource) {
+            if !request.topics.is_empty() {
+                hidden.push(denied(call, name));
+            }
+            continue;
         }
         let Some(topic) = call.ctx.topics.by_name(&name) else {
             answer.topics.push(absent(call, name));
@@ -57,7 +67,17 @@ fn page(call: &Call, request: &DescribeTopicPartitionsRequest) -> DescribeTopicP
             break;
         }
     }
+    answer.topics.extend(hidden);
     answer
+}
+
+fn denied(call: &Call, name: Str) -> response::DescribeTopicPartitionsResponseTopic {
+    response::DescribeTopicPartitionsResponseTopic {
+        error_code: call.code(ErrorCode::TopicAuthorizationFailed),
+        name: Some(name),
+        topic_authorized_operations: NOT_ASKED,
+        ..Default::default()
+    }
 }
 
 /// The names asked for, all if none, in order, from the cursor on.
@@ -86,8 +106,8 @@ fn absent(call: &Call, name: Str) -> response::DescribeTopicPartitionsResponseTo
     };
     response::DescribeTopicPartitionsResponseTopic {
         error_code: call.code(code),
+        topic_authorized_operations: call.granted(Resource::topic(&name)),
         name: Some(name),
-        topic_authorized_operations: operation::ON_TOPIC,
         ..Default::default()
     }
 }
@@ -113,7 +133,7 @@ fn found(
         topic_id: topic.id,
         is_internal: topic.is_internal(),
         partitions: indexes.map(partition).collect(),
-        topic_authorized_operations: operation::ON_TOPIC,
+        topic_authorized_operations: call.granted(Resource::topic(&topic.name)),
         ..Default::default()
     }
 }

@@ -3,7 +3,7 @@
 //! Owns: headers, versions, what becomes of a request that cannot be read. Does not own: which APIs
 //! there are (`super::TABLE`), order and sockets (`server`).
 
-use super::{Call, Handler, Reply, ResponseOf, TABLE, api_versions};
+use super::{Call, Handler, Need, Reply, ResponseOf, TABLE, api_versions};
 use crate::code::ErrorCode;
 use crate::ctx::Ctx;
 use crate::server::{Peer, Share};
@@ -21,6 +21,8 @@ pub(crate) struct Api {
     pub(crate) key: ApiKey,
     pub(crate) version_min: i16,
     pub(crate) version_max: i16,
+    /// What a caller must be allowed, all or part of it, depending on the request.
+    pub(crate) needs: &'static [Need],
     begin: fn(Call, i32, Reader) -> Result<Running, DecodeError>,
 }
 
@@ -31,6 +33,7 @@ impl Api {
             key: <H::Request as Request>::API,
             version_min: *versions.start(),
             version_max: *versions.end(),
+            needs: H::NEEDS,
             begin: begin::<H>,
         }
     }
@@ -95,6 +98,8 @@ pub(crate) fn start(
         peer: Arc::clone(peer),
         version,
         client_id: head.client_id,
+        principal: peer.principal(),
+        needs: api.needs,
         share: Arc::new(share),
     };
     let refuse = |source| Refused::Body { api: api.key, version, source };

@@ -7,7 +7,7 @@
 //! A batch is served in the codec in which it lies, to old clients too.
 
 use super::list_offsets::code_of;
-use super::{Call, Handler, Reply, place};
+use super::{Call, Handler, Need, Reply, place};
 use crate::code::ErrorCode;
 use crate::fetch_budget::Grant;
 use crate::fetch_session::{Answer, Ask, TopicRef, Turn, Wanted};
@@ -16,6 +16,7 @@ use std::future::Future;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
+use systole_guard::{Operation, Resource, ResourceType};
 use systole_log::{Bounds, LEADER_EPOCH, Offset, Partition, ReadError, Records};
 use systole_wire::Str;
 use systole_wire::message::fetch_response::{
@@ -37,6 +38,10 @@ const BY_ID_FROM_VERSION: i16 = 13;
 impl Handler for Fetch {
     type Request = FetchRequest;
     const VERSIONS: RangeInclusive<i16> = 4..=18;
+    const NEEDS: &'static [Need] = &[
+        (Operation::Read, ResourceType::Topic),
+        (Operation::ClusterAction, ResourceType::Cluster),
+    ];
 
     fn handle(
         call: Call,
@@ -65,6 +70,8 @@ struct Limits {
     bytes_min: usize,
     bytes_max: usize,
     committed_only: bool,
+    /// It names itself as a replica, which takes a right of its own.
+    is_follower: bool,
 }
 
 impl Limits {
@@ -76,6 +83,7 @@ impl Limits {
             bytes_min: size(request.min_bytes).min(bytes_max),
             bytes_max,
             committed_only: request.isolation_level != 0,
+            is_follower: request.replica_id.max(request.replica_state.replica_id) >= 0,
         }
     }
 }
@@ -112,7 +120,7 @@ fn ask(call: &Call, request: FetchRequest, at: Instant) -> Ask {
 
 async fn serve(call: &Call, turn: Turn, limits: Limits) -> Result<FetchResponse, ErrorCode> {
     let ctx = &call.ctx;
-    let plan = Arc::new(Plan::new(call, Arc::clone(&turn.wanted)));
+    let plan = Arc::new(Plan::new(call, Arc::clone(&turn.wanted), limits));
     let (pass, grant) = read_enough(call, &plan, limits).await;
     let grant = grant.shrink(pass.bytes);
     let told = Told { call, committed_only: limits.committed_only, grant };
@@ -187,9 +195,19 @@ enum Found {
 }
 
 impl Plan {
-    fn new(call: &Call, wanted: Arc<[Wanted]>) -> Self {
+    fn new(call: &Call, wanted: Arc<[Wanted]>, limits: Limits) -> Self {
+        let follows = limits.is_follower;
+        let denied =
+            follows && call.authorize(Operation::ClusterAction, Resource::CLUSTER).is_err();
         let partitions = wanted.iter().map(|it| {
-            let topic = place::topic(&call.ctx, &it.topic)?;
+            if denied {
+                return Err(ErrorCode::TopicAuthorizationFailed);
+            }
+            let topic = if follows {
+                place::topic_of_follower(call, &it.topic)?
+            } else {
+                place::topic(call, Operation::Read, &it.topic)?
+            };
             place::check_leader_epoch(it.current_leader_epoch)?;
             place::partition(&call.ctx, &topic, it.partition)
         });

@@ -6,11 +6,12 @@
 //! an UNKNOWN_SERVER_ERROR.
 
 use super::resource::{self, Edit};
-use super::{Call, Handler, Reply};
+use super::{Call, Handler, Need, Reply};
 use crate::code::{ErrorCode, Rejected};
 use crate::topic::{Durable, Overrides, Scope};
 use std::future::Future;
 use std::ops::RangeInclusive;
+use systole_guard::{Operation, ResourceType};
 use systole_wire::message::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig,
 };
@@ -28,6 +29,11 @@ const SUBTRACT: i8 = 3;
 impl Handler for IncrementalAlterConfigs {
     type Request = IncrementalAlterConfigsRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=1;
+    const NEEDS: &'static [Need] = &[
+        (Operation::AlterConfigs, ResourceType::Topic),
+        (Operation::AlterConfigs, ResourceType::Cluster),
+        (Operation::AlterConfigs, ResourceType::Group),
+    ];
 
     fn handle(
         call: Call,
@@ -67,7 +73,8 @@ fn alter(
     asked: &AlterConfigsResource,
     only_check: bool,
 ) -> Result<Option<Durable>, Rejected> {
-    let scope = resource::scope(&call.ctx, asked.resource_type, &asked.resource_name)?;
+    let (kind, name) = (asked.resource_type, &asked.resource_name);
+    let scope = resource::scope(call, Operation::AlterConfigs, kind, name)?;
     let edit = |overrides| edit_all(&scope, overrides, &asked.configs);
     if only_check {
         return edit(call.ctx.topics.overrides(&scope)?).map(|_| None);

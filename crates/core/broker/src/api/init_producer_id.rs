@@ -6,9 +6,11 @@
 //! TRANSACTIONAL_ID_AUTHORIZATION_FAILED. Clients take it as final; any code that says "not yet"
 //! would keep them trying.
 
-use super::{Call, Handler, Reply};
+use super::{Call, Handler, Need, Reply};
+use crate::access::Denied;
 use crate::code::ErrorCode;
 use std::ops::RangeInclusive;
+use systole_guard::{Operation, Resource, ResourceType};
 use systole_wire::message::{InitProducerIdRequest, InitProducerIdResponse};
 
 pub(crate) struct InitProducerId;
@@ -16,15 +18,25 @@ pub(crate) struct InitProducerId;
 impl Handler for InitProducerId {
     type Request = InitProducerIdRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=5;
+    const NEEDS: &'static [Need] = &[
+        (Operation::Write, ResourceType::TransactionalId),
+        (Operation::IdempotentWrite, ResourceType::Cluster),
+        (Operation::Write, ResourceType::Topic),
+    ];
 
     async fn handle(call: Call, request: InitProducerIdRequest) -> Reply<Self> {
-        let given = match request.transactional_id.as_deref() {
-            None => {
+        let allowed = match request.transactional_id.as_deref() {
+            None => may_be_idempotent(&call),
+            Some(id) => call.authorize(Operation::Write, Resource::transactional_id(id)),
+        };
+        let given = match (allowed, request.transactional_id.as_deref()) {
+            (Err(denied), _) => Err(denied.into()),
+            (Ok(()), None) => {
                 let id = call.ctx.producer_ids.next(&call.ctx.topics).await;
                 id.map_err(|rejected| rejected.code)
             }
-            Some("") => Err(ErrorCode::InvalidRequest),
-            Some(_) => Err(ErrorCode::TransactionalIdAuthorizationFailed),
+            (Ok(()), Some("")) => Err(ErrorCode::InvalidRequest),
+            (Ok(()), Some(_)) => Err(ErrorCode::TransactionalIdAuthorizationFailed),
         };
         let (code, producer_id, producer_epoch) = match given {
             Ok(id) => (ErrorCode::None, id, 0),
@@ -38,4 +50,10 @@ impl Handler for InitProducerId {
             ..Default::default()
         })
     }
+}
+
+/// KIP-679: who may write to some topic may do it with idempotence.
+fn may_be_idempotent(call: &Call) -> Result<(), Denied> {
+    let some = call.authorize_some(Operation::Write, ResourceType::Topic);
+    some.or_else(|_| call.authorize(Operation::IdempotentWrite, Resource::CLUSTER))
 }

@@ -9,7 +9,7 @@
 //! writes the group); of protocols with equally many votes the eldest member's favourite wins, in
 //! Kafka any of them.
 
-use super::{Call, Handler, Reply};
+use super::{Call, Handler, Need, Reply};
 use crate::code::ErrorCode;
 use crate::group::{MEMBER_BYTES_MAX, NAME_BYTES_MAX};
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 use systole_group::classic::{Join, JoinAnswer, JoinRefused, Joined, JoinedMember, Protocol};
+use systole_guard::{Operation, Resource, ResourceType};
 use systole_wire::Str;
 use systole_wire::message::join_group_request::JoinGroupRequestProtocol;
 use systole_wire::message::join_group_response::JoinGroupResponseMember;
@@ -29,6 +30,7 @@ pub(crate) struct JoinGroup;
 impl Handler for JoinGroup {
     type Request = JoinGroupRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=9;
+    const NEEDS: &'static [Need] = &[(Operation::Read, ResourceType::Group)];
 
     fn handle(
         call: Call,
@@ -53,6 +55,7 @@ fn ask(
     call: &Call,
     request: &JoinGroupRequest,
 ) -> Result<oneshot::Receiver<JoinAnswer>, ErrorCode> {
+    call.authorize(Operation::Read, Resource::group(&request.group_id))?;
     if request.group_id.is_empty() {
         return Err(ErrorCode::InvalidGroupId);
     }

@@ -2,11 +2,12 @@
 //!
 //! v5: the reason is accepted and not kept (KIP-800).
 
-use super::{Call, Handler, Reply};
+use super::{Call, Handler, Need, Reply};
 use crate::code::ErrorCode;
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
 use systole_group::classic::Leaver;
+use systole_guard::{Operation, Resource, ResourceType};
 use systole_wire::message::leave_group_request::MemberIdentity;
 use systole_wire::message::leave_group_response::MemberResponse;
 use systole_wire::message::{LeaveGroupRequest, LeaveGroupResponse};
@@ -16,6 +17,7 @@ pub(crate) struct LeaveGroup;
 impl Handler for LeaveGroup {
     type Request = LeaveGroupRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=5;
+    const NEEDS: &'static [Need] = &[(Operation::Read, ResourceType::Group)];
 
     fn handle(
         call: Call,
@@ -26,8 +28,13 @@ impl Handler for LeaveGroup {
 }
 
 fn answer(call: &Call, request: LeaveGroupRequest) -> LeaveGroupResponse {
-    if request.group_id.is_empty() {
-        let error_code = call.code(ErrorCode::InvalidGroupId);
+    let allowed = call.authorize(Operation::Read, Resource::group(&request.group_id));
+    let refused = match allowed {
+        Err(denied) => Some(denied.into()),
+        Ok(()) => request.group_id.is_empty().then_some(ErrorCode::InvalidGroupId),
+    };
+    if let Some(code) = refused {
+        let error_code = call.code(code);
         return LeaveGroupResponse { error_code, ..Default::default() };
     }
     let is_single = call.version < 3;

@@ -4,10 +4,11 @@
 //! here and are never listed.
 
 use super::resource::{BROKER, TOPIC};
-use super::{Call, Handler, Reply};
+use super::{Call, Handler, Need, Reply};
 use crate::code::ErrorCode;
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
+use systole_guard::{Operation, Resource, ResourceType};
 use systole_wire::Str;
 use systole_wire::message::list_config_resources_response::ConfigResource;
 use systole_wire::message::{ListConfigResourcesRequest, ListConfigResourcesResponse};
@@ -20,6 +21,7 @@ const EMPTY_KINDS: [i8; 3] = [8, 16, 32];
 impl Handler for ListConfigResources {
     type Request = ListConfigResourcesRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=1;
+    const NEEDS: &'static [Need] = &[(Operation::DescribeConfigs, ResourceType::Cluster)];
 
     fn handle(
         call: Call,
@@ -28,7 +30,9 @@ impl Handler for ListConfigResources {
         let mut response = ListConfigResourcesResponse::default();
         let kinds = request.resource_types;
         let known = |it: &i8| [TOPIC, BROKER].contains(it) || EMPTY_KINDS.contains(it);
-        if !kinds.iter().all(known) {
+        if let Err(denied) = call.authorize(Operation::DescribeConfigs, Resource::CLUSTER) {
+            response.error_code = call.code(denied.into());
+        } else if !kinds.iter().all(known) {
             response.error_code = call.code(ErrorCode::UnsupportedVersion);
         } else if call.version >= 1 {
             response.config_resources =

@@ -3,9 +3,10 @@
 //!
 //! Names in filters are read without regard to case.
 
-use super::{Call, Handler, Reply};
+use super::{Call, Handler, Need, Reply};
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
+use systole_guard::{Operation, Resource, ResourceType};
 use systole_wire::Str;
 use systole_wire::message::list_groups_response::ListedGroup;
 use systole_wire::message::{ListGroupsRequest, ListGroupsResponse};
@@ -17,6 +18,8 @@ pub(crate) struct ListGroups;
 impl Handler for ListGroups {
     type Request = ListGroupsRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=5;
+    const NEEDS: &'static [Need] =
+        &[(Operation::Describe, ResourceType::Cluster), (Operation::Describe, ResourceType::Group)];
 
     fn handle(
         call: Call,
@@ -25,8 +28,12 @@ impl Handler for ListGroups {
         let passes = |filter: &[Str], value: &str| {
             filter.is_empty() || filter.iter().any(|it| it.eq_ignore_ascii_case(value))
         };
+        let sees_all = call.may(Operation::Describe, Resource::CLUSTER);
+        let sees = |id: &str| sees_all || call.may(Operation::Describe, Resource::group(id));
         let listed = call.ctx.groups.list().into_iter().filter(|it| {
-            passes(&request.types_filter, TYPE) && passes(&request.states_filter, it.state)
+            passes(&request.types_filter, TYPE)
+                && passes(&request.states_filter, it.state)
+                && sees(&it.id)
         });
         let groups = listed.map(|it| ListedGroup {
             group_id: (&*it.id).into(),

@@ -5,10 +5,11 @@
 //! from disk and is not bounded by `timeout_ms`. Of a partition named twice the first is answered;
 //! Kafka refuses both.
 
-use super::{Call, Handler, Reply, place};
+use super::{Call, Handler, Need, Reply, place};
 use crate::code::ErrorCode;
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
+use systole_guard::{Operation, ResourceType};
 use systole_kit::Timestamp;
 use systole_log::{LEADER_EPOCH, Offset, Partition, ReadError};
 use systole_wire::message::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
@@ -39,6 +40,7 @@ const READ_BYTES: usize = 1024 * 1024;
 impl Handler for ListOffsets {
     type Request = ListOffsetsRequest;
     const VERSIONS: RangeInclusive<i16> = 1..=11;
+    const NEEDS: &'static [Need] = &[(Operation::Describe, ResourceType::Topic)];
 
     async fn handle(call: Call, request: ListOffsetsRequest) -> Reply<Self> {
         let mut topics = Vec::with_capacity(request.topics.len());
@@ -91,7 +93,7 @@ impl Place {
 }
 
 async fn find(call: &Call, name: &str, asked: &ListOffsetsPartition) -> Result<Place, ErrorCode> {
-    let topic = place::topic_named(&call.ctx, name)?;
+    let topic = place::topic_named(call, Operation::Describe, name)?;
     let partition = place::partition(&call.ctx, &topic, asked.partition_index)?;
     place::check_leader_epoch(asked.current_leader_epoch)?;
     let version_min = match asked.timestamp {

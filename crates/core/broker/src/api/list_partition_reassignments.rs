@@ -1,8 +1,10 @@
 //! ListPartitionReassignments, v0: none is ever under way on one node.
 
-use super::{Call, Handler, Reply};
+use super::{Call, Handler, Need, Reply};
+use crate::code::ErrorCode;
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
+use systole_guard::{Operation, Resource, ResourceType};
 use systole_wire::message::{
     ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse,
 };
@@ -12,13 +14,20 @@ pub(crate) struct ListPartitionReassignments;
 impl Handler for ListPartitionReassignments {
     type Request = ListPartitionReassignmentsRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=0;
+    const NEEDS: &'static [Need] = &[(Operation::Describe, ResourceType::Cluster)];
 
     fn handle(
-        _: Call,
+        call: Call,
         _: ListPartitionReassignmentsRequest,
     ) -> impl Future<Output = Reply<Self>> + Send + 'static {
+        let allowed = call.authorize(Operation::Describe, Resource::CLUSTER);
+        let (error_code, error_message) = match allowed {
+            Ok(()) => (ErrorCode::None.number(), None),
+            Err(denied) => call.error(&denied.into()),
+        };
         ready(Reply::Send(ListPartitionReassignmentsResponse {
-            error_message: None,
+            error_code,
+            error_message,
             ..Default::default()
         }))
     }

@@ -4,13 +4,14 @@
 //! Ours: an absent topic that may be created is there when the answer leaves; Kafka answers with an
 //! error once and creates it meanwhile.
 
-use super::operation;
-use super::{Call, Handler, Reply};
+use super::{Call, Handler, Need, Reply};
+use crate::access::NOT_ASKED;
 use crate::code::ErrorCode;
 use crate::topic::{Durable, NewTopic, Topic, plan};
 use std::future::Future;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use systole_guard::{Operation, Resource, ResourceType};
 use systole_kit::Uuid;
 use systole_log::LEADER_EPOCH;
 use systole_wire::Str;
@@ -25,26 +26,28 @@ pub(crate) struct Metadata;
 impl Handler for Metadata {
     type Request = MetadataRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=13;
+    const NEEDS: &'static [Need] = &[
+        (Operation::Describe, ResourceType::Topic),
+        (Operation::Describe, ResourceType::Cluster),
+        (Operation::Create, ResourceType::Cluster),
+        (Operation::Create, ResourceType::Topic),
+    ];
 
     fn handle(
         call: Call,
         request: MetadataRequest,
     ) -> impl Future<Output = Reply<Self>> + Send + 'static {
         let may_create = request.allow_auto_topic_creation && call.ctx.config.auto_create_topics;
-        let operations = if request.include_topic_authorized_operations {
-            operation::ON_TOPIC
-        } else {
-            operation::NOT_ASKED
-        };
-        let answer = Answer { call, may_create, operations };
+        let with_operations = request.include_topic_authorized_operations;
+        let answer = Answer { call, may_create, with_operations };
         let asked_for_all = |it: &Vec<_>| answer.call.version == 0 && it.is_empty();
         let topics = match request.topics.filter(|it| !asked_for_all(it)) {
-            None => answer.call.ctx.topics.all().iter().map(|it| Ok(answer.found(it))).collect(),
+            None => answer.all(),
             Some(asked) => asked.into_iter().map(|it| answer.one(&it)).collect::<Vec<_>>(),
         };
         let mut response = answer.call.cluster_part();
         if request.include_cluster_authorized_operations {
-            response.cluster_authorized_operations = operation::ON_CLUSTER;
+            response.cluster_authorized_operations = answer.call.granted_on_cluster();
         }
         async move {
             for topic in topics {
@@ -75,23 +78,42 @@ impl Call {
 struct Answer {
     call: Call,
     may_create: bool,
-    operations: i32,
+    with_operations: bool,
 }
 
 /// A topic that comes into being for this answer.
 type Created = (Arc<Topic>, Durable);
 
 impl Answer {
+    fn sees(&self, name: &str) -> bool {
+        self.call.may(Operation::Describe, Resource::topic(name))
+    }
+
+    fn operations(&self, name: &str) -> i32 {
+        if self.with_operations { self.call.granted(Resource::topic(name)) } else { NOT_ASKED }
+    }
+
+    /// Everything that the caller may see.
+    fn all(&self) -> Vec<Result<MetadataResponseTopic, Created>> {
+        let topics = self.call.ctx.topics.all();
+        topics.iter().filter(|it| self.sees(&it.name)).map(|it| Ok(self.found(it))).collect()
+    }
+
     fn one(&self, asked: &MetadataRequestTopic) -> Result<MetadataResponseTopic, Created> {
         let by_id = !asked.topic_id.is_zero();
         if self.call.version < 12 && (by_id || asked.name.is_none()) {
             return Ok(self.failed(asked, ErrorCode::InvalidRequest));
         }
         let Some(name) = asked.name.as_ref().filter(|_| !by_id) else {
+            // Who may not see a topic is told that there is none of this id.
             let found = self.call.ctx.topics.by_id(asked.topic_id);
+            let found = found.filter(|it| self.sees(&it.name));
             let unknown = || self.failed(asked, ErrorCode::UnknownTopicId);
             return Ok(found.map_or_else(unknown, |it| self.found(&it)));
         };
+        if let Err(denied) = self.call.authorize(Operation::Describe, Resource::topic(name)) {
+            return Ok(self.failed(asked, denied.into()));
+        }
         if let Some(topic) = self.call.ctx.topics.by_name(name) {
             return Ok(self.found(&topic));
         }
@@ -100,6 +122,9 @@ impl Answer {
         }
         if !self.may_create {
             return Ok(self.failed(asked, ErrorCode::UnknownTopicOrPartition));
+        }
+        if let Err(denied) = self.call.authorize_creation(name) {
+            return Ok(self.failed(asked, denied.into()));
         }
         match self.call.ctx.topics.create(&NewTopic::named(&**name)) {
             Ok(created) => Err(created),
@@ -119,12 +144,15 @@ impl Answer {
 
     fn failed(&self, asked: &MetadataRequestTopic, code: ErrorCode) -> MetadataResponseTopic {
         // Before v12 a name cannot be null.
+        let is_hidden =
+            matches!(code, ErrorCode::TopicAuthorizationFailed | ErrorCode::UnknownTopicId);
+        let name = asked.name.as_deref().filter(|_| !is_hidden);
         let no_name = || (self.call.version < 12).then(Str::default);
         MetadataResponseTopic {
             error_code: self.call.code(code),
             name: asked.name.clone().or_else(no_name),
             topic_id: asked.topic_id,
-            topic_authorized_operations: self.operations,
+            topic_authorized_operations: name.map_or(NOT_ASKED, |it| self.operations(it)),
             ..Default::default()
         }
     }
@@ -144,7 +172,7 @@ impl Answer {
             topic_id: if self.call.version >= 10 { topic.id } else { Uuid::ZERO },
             is_internal: topic.is_internal(),
             partitions: (0..topic.partition_count).map(partition).collect(),
-            topic_authorized_operations: self.operations,
+            topic_authorized_operations: self.operations(&topic.name),
             ..Default::default()
         }
     }

@@ -8,11 +8,14 @@
 mod alter_configs;
 mod alter_partition_reassignments;
 mod api_versions;
+mod create_acls;
 mod create_partitions;
 mod create_topics;
+mod delete_acls;
 mod delete_groups;
 mod delete_records;
 mod delete_topics;
+mod describe_acls;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
@@ -36,12 +39,13 @@ mod offset_commit;
 mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
-mod operation;
 mod place;
 mod produce;
 mod resource;
+mod rule;
 mod sync_group;
 
+pub(crate) use crate::access::Need;
 pub(crate) use dispatch::{Api, Outcome, Refused, Running, start};
 
 use crate::code::{ErrorCode, Rejected};
@@ -52,6 +56,7 @@ use crate::topic::Durable;
 use std::future::Future;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use systole_guard::Principal;
 use systole_wire::Str;
 use systole_wire::message::Request;
 use tokio::sync::oneshot;
@@ -77,6 +82,9 @@ pub(crate) static TABLE: &[Api] = &[
     Api::of::<delete_records::DeleteRecords>(),
     Api::of::<init_producer_id::InitProducerId>(),
     Api::of::<offset_for_leader_epoch::OffsetForLeaderEpoch>(),
+    Api::of::<describe_acls::DescribeAcls>(),
+    Api::of::<create_acls::CreateAcls>(),
+    Api::of::<delete_acls::DeleteAcls>(),
     Api::of::<describe_configs::DescribeConfigs>(),
     Api::of::<alter_configs::AlterConfigs>(),
     Api::of::<describe_log_dirs::DescribeLogDirs>(),
@@ -105,6 +113,9 @@ pub(crate) trait Handler: Sized + 'static {
     type Request: Request;
     /// Served versions, never more than the codec knows.
     const VERSIONS: RangeInclusive<i16>;
+    /// Everything that this API asks [`Call::authorize`], so that no API forgets to. Empty: anyone
+    /// may, and the header says why.
+    const NEEDS: &'static [Need];
 
     fn handle(
         call: Call,
@@ -133,6 +144,9 @@ pub(crate) struct Call {
     pub(crate) version: i16,
     /// As the client names itself. It is not trusted, and it is no metric label.
     pub(crate) client_id: Option<Str>,
+    /// Who asks, as proved when the request came.
+    pub(crate) principal: Arc<Principal>,
+    pub(crate) needs: &'static [Need],
     /// The request's place in the budget of bytes in flight, held as long as any copy of this is.
     share: Arc<Option<Share>>,
 }

@@ -6,7 +6,7 @@
 //! Ours: when the memory for groups is used up, offsets of further partitions are
 //! `INVALID_COMMIT_OFFSET_SIZE`.
 
-use super::{Call, Handler, Reply};
+use super::{Call, Handler, Need, Reply, place};
 use crate::code::ErrorCode;
 use crate::group::Durable;
 use crate::topic::Topic;
@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use systole_group::classic::Caller;
 use systole_group::{Committed, Place, check_metadata};
+use systole_guard::{Operation, Resource, ResourceType};
 use systole_kit::Timestamp;
 use systole_wire::message::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
@@ -30,6 +31,8 @@ pub(crate) struct OffsetCommit;
 impl Handler for OffsetCommit {
     type Request = OffsetCommitRequest;
     const VERSIONS: RangeInclusive<i16> = 2..=10;
+    const NEEDS: &'static [Need] =
+        &[(Operation::Read, ResourceType::Group), (Operation::Read, ResourceType::Topic)];
 
     fn handle(
         call: Call,
@@ -44,8 +47,10 @@ impl Handler for OffsetCommit {
                 Err(code) => code,
             };
             let error_code = call.code(code);
+            let is_denied = code == ErrorCode::GroupAuthorizationFailed;
             let all = response.topics.iter_mut().flat_map(|it| &mut it.partitions);
-            all.filter(|it| it.error_code == PENDING).for_each(|it| it.error_code = error_code);
+            all.filter(|it| is_denied || it.error_code == PENDING)
+                .for_each(|it| it.error_code = error_code);
             Reply::Send(response)
         }
     }
@@ -74,16 +79,16 @@ impl Checked {
     }
 
     fn topic(&mut self, call: &Call, asked: &OffsetCommitRequestTopic, dates: Dates) {
-        let by_id = call.version >= 10;
-        let topics = &call.ctx.topics;
-        let topic = if by_id { topics.by_id(asked.topic_id) } else { topics.by_name(&asked.name) };
-        let unknown =
-            if by_id { ErrorCode::UnknownTopicId } else { ErrorCode::UnknownTopicOrPartition };
+        let topic = if call.version >= 10 {
+            place::topic_with_id(call, Operation::Read, asked.topic_id)
+        } else {
+            place::topic_named(call, Operation::Read, &asked.name)
+        };
         let mut partitions = Vec::new();
         for partition in &asked.partitions {
             let checked = match &topic {
-                Some(topic) => self.partition(call, (topic, partition), dates),
-                None => Err(unknown),
+                Ok(topic) => self.partition(call, (topic, partition), dates),
+                Err(code) => Err(*code),
             };
             partitions.push(OffsetCommitResponsePartition {
                 partition_index: partition.partition_index,
@@ -124,6 +129,7 @@ impl Checked {
     }
 
     fn begin(&self, call: &Call, request: &OffsetCommitRequest) -> Result<Durable, ErrorCode> {
+        call.authorize(Operation::Read, Resource::group(&request.group_id))?;
         if self.offsets.is_empty() {
             return Ok(Box::pin(async { Ok(()) }));
         }

@@ -1,12 +1,13 @@
 //! OffsetDelete, v0: forget offsets of topics that no member of the group reads (KIP-496).
 
-use super::{Call, Handler, Reply};
+use super::{Call, Handler, Need, Reply, place};
 use crate::code::ErrorCode;
 use crate::group::Durable;
 use std::future::Future;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use systole_group::Place;
+use systole_guard::{Operation, Resource, ResourceType};
 use systole_wire::message::offset_delete_response::{
     OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
 };
@@ -17,6 +18,8 @@ pub(crate) struct OffsetDelete;
 impl Handler for OffsetDelete {
     type Request = OffsetDeleteRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=0;
+    const NEEDS: &'static [Need] =
+        &[(Operation::Delete, ResourceType::Group), (Operation::Read, ResourceType::Topic)];
 
     fn handle(
         call: Call,
@@ -40,6 +43,7 @@ fn begin(
     call: &Call,
     request: &OffsetDeleteRequest,
 ) -> Result<(OffsetDeleteResponse, Durable), ErrorCode> {
+    call.authorize(Operation::Delete, Resource::group(&request.group_id))?;
     if request.group_id.is_empty() {
         return Err(ErrorCode::InvalidGroupId);
     }
@@ -56,10 +60,9 @@ fn begin(
     for topic in &request.topics {
         let mut partitions = Vec::new();
         for partition in &topic.partitions {
-            let code = if exists(call, &topic.name, partition.partition_index) {
-                results.next().and_then(Result::err).unwrap_or(ErrorCode::None)
-            } else {
-                ErrorCode::UnknownTopicOrPartition
+            let code = match find(call, &topic.name, partition.partition_index) {
+                Ok(()) => results.next().and_then(Result::err).unwrap_or(ErrorCode::None),
+                Err(code) => code,
             };
             partitions.push(OffsetDeleteResponsePartition {
                 partition_index: partition.partition_index,
@@ -80,10 +83,11 @@ fn places(call: &Call, request: &OffsetDeleteRequest) -> Vec<Place> {
             .iter()
             .map(move |it| Place { topic: Arc::clone(&name), partition: it.partition_index })
     });
-    all.filter(|it| exists(call, &it.topic, it.partition)).collect()
+    all.filter(|it| find(call, &it.topic, it.partition).is_ok()).collect()
 }
 
-fn exists(call: &Call, topic: &str, partition: i32) -> bool {
-    let topic = call.ctx.topics.by_name(topic);
-    topic.is_some_and(|it| (0..it.partition_count).contains(&partition))
+fn find(call: &Call, topic: &str, partition: i32) -> Result<(), ErrorCode> {
+    let topic = place::topic_named(call, Operation::Read, topic)?;
+    let found = topic.partition(partition);
+    found.map(|_| ()).ok_or(ErrorCode::UnknownTopicOrPartition)
 }

@@ -3,12 +3,13 @@
 //!
 //! A partition without a commit, a group that does not exist: offset -1 and no error, as in Kafka.
 
-use super::{Call, Handler, Reply};
+use super::{Call, Handler, Need, Reply, place};
 use crate::code::ErrorCode;
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use systole_group::{Committed, Offsets};
+use systole_guard::{Operation, Resource, ResourceType};
 use systole_kit::Uuid;
 use systole_wire::Str;
 use systole_wire::message::offset_fetch_request::{
@@ -25,6 +26,8 @@ pub(crate) struct OffsetFetch;
 impl Handler for OffsetFetch {
     type Request = OffsetFetchRequest;
     const VERSIONS: RangeInclusive<i16> = 1..=10;
+    const NEEDS: &'static [Need] =
+        &[(Operation::Describe, ResourceType::Group), (Operation::Describe, ResourceType::Topic)];
 
     fn handle(
         call: Call,
@@ -49,11 +52,15 @@ fn answer(call: &Call, request: OffsetFetchRequest) -> OffsetFetchResponse {
         topics: request.topics.map(|it| it.into_iter().map(wider).collect()),
         ..Default::default()
     };
-    let topics = group(call, asked).topics.into_iter().map(narrower).collect();
-    OffsetFetchResponse { topics, ..Default::default() }
+    let it = group(call, asked);
+    let topics = it.topics.into_iter().map(narrower).collect();
+    OffsetFetchResponse { topics, error_code: it.error_code, ..Default::default() }
 }
 
 fn group(call: &Call, asked: OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
+    if let Err(denied) = call.authorize(Operation::Describe, Resource::group(&asked.group_id)) {
+        return refused(call, asked, denied.into());
+    }
     let read = |offsets: &Offsets| match &asked.topics {
         Some(topics) => topics.iter().map(|it| topic(call, it, offsets)).collect(),
         None => all(call, offsets),
@@ -63,24 +70,44 @@ fn group(call: &Call, asked: OffsetFetchRequestGroup) -> OffsetFetchResponseGrou
     OffsetFetchResponseGroup { group_id: asked.group_id, topics, ..Default::default() }
 }
 
+/// Before v2 the answer has no place for the group's error but the partitions.
+fn refused(
+    call: &Call,
+    asked: OffsetFetchRequestGroup,
+    code: ErrorCode,
+) -> OffsetFetchResponseGroup {
+    let error_code = call.code(code);
+    let one = |index: &i32| OffsetFetchResponsePartitions { error_code, ..partition(*index, None) };
+    let topic = |it: OffsetFetchRequestTopics| OffsetFetchResponseTopics {
+        partitions: it.partition_indexes.iter().map(one).collect(),
+        name: it.name,
+        ..Default::default()
+    };
+    let topics = asked.topics.into_iter().flatten().filter(|_| call.version < 2);
+    let topics = topics.map(topic).collect();
+    OffsetFetchResponseGroup { group_id: asked.group_id, topics, error_code, ..Default::default() }
+}
+
 fn topic(
     call: &Call,
     asked: &OffsetFetchRequestTopics,
     offsets: &Offsets,
 ) -> OffsetFetchResponseTopics {
     let by_id = call.version >= 10;
-    let named: Option<Arc<str>> = if by_id {
-        call.ctx.topics.by_id(asked.topic_id).map(|it| Arc::clone(&it.name))
+    let named: Result<Arc<str>, ErrorCode> = if by_id {
+        let topic = place::topic_with_id(call, Operation::Describe, asked.topic_id);
+        topic.map(|it| Arc::clone(&it.name))
     } else {
-        Some(Arc::from(&*asked.name))
+        let allowed = call.authorize(Operation::Describe, Resource::topic(&asked.name));
+        allowed.map(|()| Arc::from(&*asked.name)).map_err(Into::into)
     };
     // What was committed for an earlier topic of the same name does not count.
     let is_of_topic =
         |it: &&Committed| !by_id || it.topic_id == Uuid::ZERO || it.topic_id == asked.topic_id;
     let one = |index: &i32| match &named {
-        Some(name) => partition(*index, offsets.get(name, *index).filter(is_of_topic)),
-        None => OffsetFetchResponsePartitions {
-            error_code: call.code(ErrorCode::UnknownTopicId),
+        Ok(name) => partition(*index, offsets.get(name, *index).filter(is_of_topic)),
+        Err(code) => OffsetFetchResponsePartitions {
+            error_code: call.code(*code),
             ..partition(*index, None)
         },
     };
@@ -97,6 +124,9 @@ fn all(call: &Call, offsets: &Offsets) -> Vec<OffsetFetchResponseTopics> {
     let mut topics = Vec::new();
     for (name, partitions) in offsets.all() {
         let found = if by_id { call.ctx.topics.by_name(name) } else { None };
+        if !call.may(Operation::Describe, Resource::topic(name)) {
+            continue;
+        }
         if by_id && found.is_none() {
             continue; // by its id it cannot be told any more
         }

@@ -2,10 +2,11 @@
 //!
 //! One node leads for ever: its one epoch ends where the log ends, and no other epoch has records.
 
-use super::{Call, Handler, Reply, place};
+use super::{Call, Handler, Need, Reply, place};
 use crate::code::ErrorCode;
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
+use systole_guard::{Operation, ResourceType};
 use systole_log::LEADER_EPOCH;
 use systole_wire::message::offset_for_leader_epoch_request::OffsetForLeaderPartition;
 use systole_wire::message::offset_for_leader_epoch_response::{
@@ -18,6 +19,7 @@ pub(crate) struct OffsetForLeaderEpoch;
 impl Handler for OffsetForLeaderEpoch {
     type Request = OffsetForLeaderEpochRequest;
     const VERSIONS: RangeInclusive<i16> = 2..=4;
+    const NEEDS: &'static [Need] = &[(Operation::Describe, ResourceType::Topic)];
 
     fn handle(
         call: Call,
@@ -55,7 +57,7 @@ fn end_of(
     name: &str,
     asked: &OffsetForLeaderPartition,
 ) -> Result<Option<i64>, ErrorCode> {
-    let topic = place::topic_named(&call.ctx, name)?;
+    let topic = place::topic_named(call, Operation::Describe, name)?;
     let partition = place::partition(&call.ctx, &topic, asked.partition)?;
     place::check_leader_epoch(asked.current_leader_epoch)?;
     let is_ours = asked.leader_epoch == LEADER_EPOCH;

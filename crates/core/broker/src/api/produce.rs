@@ -10,13 +10,14 @@
 //! advertised, as Kafka does for old librdkafka, and not served. Transactional batches are refused:
 //! there are no transactions.
 
-use super::{Call, Handler, Reply, place};
+use super::{Call, Handler, Need, Reply, place};
 use crate::admission::{Refusal, admit};
 use crate::code::ErrorCode;
 use crate::topic::Topic;
 use bytes::Bytes;
 use std::future::Future;
 use std::ops::RangeInclusive;
+use systole_guard::{Operation, Resource, ResourceType};
 use systole_kit::Timestamp;
 use systole_log::{AppendError, Appended, Origin, Ticket};
 use systole_wire::compression::Codec;
@@ -37,16 +38,23 @@ const ZSTD_FROM_VERSION: i16 = 7;
 impl Handler for Produce {
     type Request = ProduceRequest;
     const VERSIONS: RangeInclusive<i16> = 3..=13;
+    const NEEDS: &'static [Need] = &[
+        (Operation::Write, ResourceType::Topic),
+        (Operation::Write, ResourceType::TransactionalId),
+    ];
 
     fn handle(
         call: Call,
         request: ProduceRequest,
     ) -> impl Future<Output = Reply<Self>> + Send + 'static {
         let now = call.ctx.world.clock.now();
-        let in_transaction = request.transactional_id.is_some();
+        let id = request.transactional_id.as_deref();
+        let may_be_transactional = id.is_some_and(|id| {
+            call.authorize(Operation::Write, Resource::transactional_id(id)).is_ok()
+        });
         let acks = request.acks;
         let mut work =
-            Work { call, acks, in_transaction, now, ticket: Ticket::NONE, failed: false };
+            Work { call, acks, may_be_transactional, now, ticket: Ticket::NONE, failed: false };
         let responses: Vec<_> = request.topic_data.iter().map(|it| work.topic(it)).collect();
         // What follows must not keep the frame: the log has its own copy of the records.
         drop(request);
@@ -57,7 +65,8 @@ impl Handler for Produce {
 struct Work {
     call: Call,
     acks: i16,
-    in_transaction: bool,
+    /// It names a transactional id, and the caller may use that.
+    may_be_transactional: bool,
     now: Timestamp,
     /// Done when all that was appended is on disk.
     ticket: Ticket,
@@ -67,9 +76,9 @@ struct Work {
 impl Work {
     fn topic(&mut self, asked: &TopicProduceData) -> TopicProduceResponse {
         let topic = if self.call.version >= 13 {
-            place::topic_with_id(&self.call.ctx, asked.topic_id)
+            place::topic_with_id(&self.call, Operation::Write, asked.topic_id)
         } else {
-            place::topic_named(&self.call.ctx, &asked.name)
+            place::topic_named(&self.call, Operation::Write, &asked.name)
         };
         let topic = topic.and_then(|it| self.check_topic(&it).map(|()| it));
         let partitions = asked.partition_data.iter();
@@ -128,7 +137,7 @@ impl Work {
     fn check_kind(&self, batch: Option<&Bytes>) -> Result<(), Refusal> {
         let Some(Ok(header)) = batch.map(|it| BatchHeader::read(it)) else { return Ok(()) };
         if header.attributes.is_transactional() {
-            return Err(Refusal::plain(if self.in_transaction {
+            return Err(Refusal::plain(if self.may_be_transactional {
                 ErrorCode::InvalidTxnState
             } else {
                 ErrorCode::TransactionalIdAuthorizationFailed

@@ -3,15 +3,20 @@
 //! Owns: which resources have settings, the value in force of each with where it comes from, and
 //! the edits that clients ask for. Does not own: the settings of topics (`topic::config`).
 
+use super::Call;
 use crate::code::{ErrorCode, Rejected};
 use crate::config::BrokerConfig;
 use crate::ctx::Ctx;
 use crate::topic::config::{self, Definition, Kind};
 use crate::topic::{Overrides, Scope, plan};
+use systole_guard::{Operation, Resource};
 
 /// Kafka's numbers for kinds of resources.
 pub(crate) const TOPIC: i8 = 2;
 pub(crate) const BROKER: i8 = 4;
+const LOGGER: i8 = 8;
+const CLIENT_METRICS: i8 = 16;
+const GROUP: i8 = 32;
 
 /// Kafka's numbers for where a value comes from.
 const OF_TOPIC: i8 = 1;
@@ -41,10 +46,21 @@ impl Entry {
     }
 }
 
-/// Whose settings a client means.
-pub(crate) fn scope(ctx: &Ctx, kind: i8, name: &str) -> Result<Scope, Rejected> {
+/// Whose settings a client means, if it may do this to them.
+pub(crate) fn scope(
+    call: &Call,
+    operation: Operation,
+    kind: i8,
+    name: &str,
+) -> Result<Scope, Rejected> {
+    match kind {
+        TOPIC => call.authorize(operation, Resource::topic(name))?,
+        BROKER | LOGGER | CLIENT_METRICS => call.authorize(operation, Resource::CLUSTER)?,
+        GROUP => call.authorize(operation, Resource::group(name))?,
+        _ => {}
+    }
     let refuse = |text: String| Err(Rejected::new(ErrorCode::InvalidRequest, text));
-    let node_id = ctx.config.node_id;
+    let node_id = call.ctx.config.node_id;
     match kind {
         TOPIC if name.is_empty() => refuse("Default topic resources are not allowed.".to_owned()),
         TOPIC => plan::check_name(name).map(|()| Scope::Topic(name.to_owned())),

@@ -3,13 +3,14 @@
 //! The answer comes when the leader's assignment is durable. v5: the client names the protocol it
 //! believes in (KIP-559).
 
-use super::{Call, Handler, Reply};
+use super::{Call, Handler, Need, Reply};
 use crate::code::ErrorCode;
 use bytes::Bytes;
 use std::future::Future;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use systole_group::classic::{Caller, Sync, SyncAnswer};
+use systole_guard::{Operation, Resource, ResourceType};
 use systole_wire::Str;
 use systole_wire::message::{SyncGroupRequest, SyncGroupResponse};
 use tokio::sync::oneshot;
@@ -19,6 +20,7 @@ pub(crate) struct SyncGroup;
 impl Handler for SyncGroup {
     type Request = SyncGroupRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=5;
+    const NEEDS: &'static [Need] = &[(Operation::Read, ResourceType::Group)];
 
     fn handle(
         call: Call,
@@ -49,6 +51,7 @@ fn ask(
     call: &Call,
     request: &SyncGroupRequest,
 ) -> Result<oneshot::Receiver<SyncAnswer>, ErrorCode> {
+    call.authorize(Operation::Read, Resource::group(&request.group_id))?;
     if request.group_id.is_empty() {
         return Err(ErrorCode::InvalidGroupId);
     }

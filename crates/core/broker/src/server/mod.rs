@@ -14,11 +14,12 @@ use crate::ctx::Ctx;
 use connection::{Closed, Connection};
 pub(crate) use limit::Share;
 use limit::{Budget, Full, Seat, Seats};
-use seldom::Seldom;
+pub(crate) use seldom::Seldom;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use systole_guard::Principal;
 use systole_kit::Code;
 use systole_telemetry::metrics::Gauge;
 use systole_world::ClockExt as _;
@@ -26,7 +27,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
 /// The same kind of refusal is logged once in this time, with the number of those not shown.
-const REFUSAL_LOG_INTERVAL: Duration = Duration::from_secs(10);
+pub(crate) const REFUSAL_LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// The operating system gave no connection: most often there are no more file handles.
 const NOT_ACCEPTED: Code = Code::new(2008);
 /// How long accepting rests when the machine has no more file handles.
@@ -43,6 +44,14 @@ pub(crate) struct Peer {
     pub(crate) local: SocketAddr,
     /// The client library, as told by ApiVersions v3+: name and version.
     pub(crate) software: OnceLock<(String, String)>,
+    principal: Arc<Principal>,
+}
+
+impl Peer {
+    /// Who is known to be there.
+    pub(crate) fn principal(&self) -> Arc<Principal> {
+        Arc::clone(&self.principal)
+    }
 }
 
 /// A listener at work.
@@ -65,6 +74,7 @@ impl Server {
             failed: Arc::new(Seldom::new(REFUSAL_LOG_INTERVAL)),
             tasks: tasks.clone(),
             ctx: Arc::clone(&ctx),
+            anonymous: Arc::new(Principal::anonymous()),
         };
         tasks.spawn(door.accept_from(listener));
         Ok(Self { address, tasks, ctx })
@@ -111,6 +121,7 @@ struct Door {
     failed: Arc<Seldom>,
     tasks: TaskTracker,
     ctx: Arc<Ctx>,
+    anonymous: Arc<Principal>,
 }
 
 impl Door {
@@ -148,7 +159,12 @@ impl Door {
         // Requests are small and someone waits for the answer.
         let local = stream.set_nodelay(true).and_then(|()| stream.local_addr());
         let Ok(local) = local else { return }; // gone before it was served
-        let peer = Peer { address, local, software: OnceLock::new() };
+        let peer = Peer {
+            address,
+            local,
+            software: OnceLock::new(),
+            principal: Arc::clone(&self.anonymous),
+        };
         let connection = Connection::new(stream, peer, Arc::clone(&self.ctx), self.budget.clone());
         let (ctx, failed) = (Arc::clone(&self.ctx), Arc::clone(&self.failed));
         let open = Open::new(seat, &ctx.metrics.connections_open);

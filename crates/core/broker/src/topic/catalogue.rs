@@ -11,8 +11,10 @@ use super::state::{State, Topic};
 use crate::code::{ErrorCode, Rejected};
 use std::collections::HashSet;
 use std::future::Future;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use systole_guard::{AccessList, Policy};
 use systole_kit::Uuid;
 use systole_log::{Log, Ticket};
 use systole_wire::Str;
@@ -35,9 +37,14 @@ pub(crate) struct Catalogue {
 impl Catalogue {
     /// Replays the journal and makes the log hold exactly the partitions of its topics: what a
     /// crash left half made is made, what it left half deleted is deleted. Blocks on file IO.
-    pub(crate) fn open(log: &Log, world: &World, site: Site) -> Result<Opened, JournalError> {
+    pub(crate) fn open(
+        log: &Log,
+        world: &World,
+        site: Site,
+        policy: Policy,
+    ) -> Result<Opened, JournalError> {
         let (journal, replayed) = Journal::open(log)?;
-        let mut state = State::default();
+        let mut state = State { access: AccessList::new(policy), ..State::default() };
         replayed.facts.iter().for_each(|it| state.apply(it));
         if replayed.damaged {
             // What was lost may have spoken for ids; this is further than it can have gone.
@@ -79,11 +86,27 @@ impl Catalogue {
         (state.broker.clone(), state.broker_default.clone())
     }
 
+    /// The rules in force. Held for one decision: a change waits for it.
+    pub(crate) fn access(&self) -> MappedAccess<'_> {
+        MappedAccess(self.read())
+    }
+
     pub(super) fn read(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
     pub(super) fn write(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The access lists inside the catalogue, while they are read.
+pub(crate) struct MappedAccess<'a>(RwLockReadGuard<'a, State>);
+
+impl Deref for MappedAccess<'_> {
+    type Target = AccessList;
+
+    fn deref(&self) -> &AccessList {
+        &self.0.access
     }
 }
 

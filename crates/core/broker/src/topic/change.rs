@@ -16,10 +16,15 @@ use super::setting::Overrides;
 use super::state::Topic;
 use crate::code::{ErrorCode, Rejected};
 use std::sync::{Arc, MutexGuard, PoisonError};
+use systole_guard::Rule;
+use systole_guard::acl::Filter;
 use systole_log::{AppendError, Ticket};
 
 /// The catalogue's own name; no topic may have it.
 const OWN_NAME: &str = "__cluster_metadata";
+
+/// Rules that there may be.
+const RULES_MAX: usize = 100_000;
 
 /// Whose settings are changed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -128,6 +133,45 @@ impl Catalogue {
         for topic in self.all() {
             self.configure(&topic);
         }
+        Ok(self.durable(ticket))
+    }
+
+    /// Adds a rule to the access lists; one that is there already stays as it is.
+    pub(crate) fn add_rule(&self, rule: Rule) -> Result<Durable, Rejected> {
+        let _turn = self.take_turn();
+        let (is_there, count) = {
+            let access = self.access();
+            (access.contains(&rule), access.rules().count())
+        };
+        if is_there {
+            return self.state_all(&[]);
+        }
+        if count >= RULES_MAX {
+            let text = format!("There are {RULES_MAX} rules already.");
+            return Err(Rejected::new(ErrorCode::InvalidRequest, text));
+        }
+        self.state_all(&[Fact::Access(rule)])
+    }
+
+    /// Removes the rules that `filter` selects from the access lists.
+    pub(crate) fn remove_rules(&self, filter: &Filter) -> Result<(Vec<Rule>, Durable), Rejected> {
+        let _turn = self.take_turn();
+        let rules = self.access().select(filter);
+        let facts: Vec<_> = rules.iter().cloned().map(Fact::AccessRemoved).collect();
+        Ok((rules, self.state_all(&facts)?))
+    }
+
+    /// Writes facts of which the log holds nothing else. The caller has the turn.
+    fn state_all(&self, facts: &[Fact]) -> Result<Durable, Rejected> {
+        if facts.is_empty() {
+            return Ok(self.durable(Ticket::NONE));
+        }
+        let ticket = self.note(facts)?;
+        let mut state = self.write();
+        for it in facts {
+            state.apply(it);
+        }
+        drop(state);
         Ok(self.durable(ticket))
     }
 

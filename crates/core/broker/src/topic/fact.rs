@@ -6,9 +6,11 @@
 //! Each fact is a record of its own and states one thing whole, under a key of that thing. So the
 //! last record of a key counts, replaying twice does no harm, and compaction may drop the others.
 
+use super::access;
 use super::setting::Overrides;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use systole_guard::Rule;
 use systole_kit::{Timestamp, Uuid};
 use systole_wire::record::{self, BatchBuilder, BatchOptions, NewRecord, RecordSet};
 
@@ -19,6 +21,7 @@ const BROKER_KEY: &str = "broker";
 const BROKER_DEFAULT_KEY: &str = "broker-default";
 const PRODUCER_IDS_KEY: &str = "producer-ids";
 const TOPIC_KEY_PREFIX: &str = "topic/";
+const ACCESS_KEY_PREFIX: &str = "access/";
 
 /// One thing that is so from now on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +36,8 @@ pub(crate) enum Fact {
     BrokerDefault(Overrides),
     /// Producer ids below this one are spoken for.
     ProducerIds(i64),
+    Access(Rule),
+    AccessRemoved(Rule),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +88,9 @@ impl Fact {
             Self::Broker(_) => BROKER_KEY.to_owned(),
             Self::BrokerDefault(_) => BROKER_DEFAULT_KEY.to_owned(),
             Self::ProducerIds(_) => PRODUCER_IDS_KEY.to_owned(),
+            Self::Access(rule) | Self::AccessRemoved(rule) => {
+                format!("{ACCESS_KEY_PREFIX}{}", access::write(rule))
+            }
             Self::Topic(TopicFact { id, .. }) | Self::TopicDeleted(id) => {
                 format!("{TOPIC_KEY_PREFIX}{id}")
             }
@@ -95,7 +103,8 @@ impl Fact {
                 serde_json::to_vec(&BrokerValue { configs: configs.clone() })
             }
             Self::ProducerIds(end) => serde_json::to_vec(&ProducerIdsValue { end: *end }),
-            Self::TopicDeleted(_) => return Ok(None),
+            Self::Access(_) => Ok(b"{}".to_vec()),
+            Self::TopicDeleted(_) | Self::AccessRemoved(_) => return Ok(None),
             Self::Topic(it) => serde_json::to_vec(&TopicValue {
                 name: it.name.clone(),
                 partitions: it.partition_count,
@@ -119,6 +128,14 @@ impl Fact {
             (PRODUCER_IDS_KEY, Some(value)) => {
                 let ProducerIdsValue { end } = serde_json::from_slice(value).ok()?;
                 Some(Self::ProducerIds(end))
+            }
+            (_, value) if key.starts_with(ACCESS_KEY_PREFIX) => {
+                let rule = access::read(key.strip_prefix(ACCESS_KEY_PREFIX)?)?;
+                match value {
+                    None => Some(Self::AccessRemoved(rule)),
+                    Some(b"{}") => Some(Self::Access(rule)),
+                    Some(_) => None,
+                }
             }
             (_, value) => {
                 let id: Uuid = key.strip_prefix(TOPIC_KEY_PREFIX)?.parse().ok()?;
@@ -164,6 +181,7 @@ pub(crate) fn decode(batch: &[u8]) -> Result<Vec<Fact>, FactError> {
 mod tests {
     use super::*;
     use expect_test::expect;
+    use systole_guard::{Operation, PatternType, Permission, ResourceType};
 
     #[test]
     fn facts_survive_their_bytes() {
@@ -177,9 +195,31 @@ mod tests {
             Fact::Broker(overrides.clone()),
             Fact::BrokerDefault(overrides),
             Fact::ProducerIds(3000),
+            Fact::Access(rule()),
+            Fact::AccessRemoved(rule()),
         ];
         let batch = encode(&facts, Timestamp::from_millis(9)).unwrap();
         assert_eq!(decode(&batch).unwrap(), facts);
+    }
+
+    fn rule() -> Rule {
+        Rule {
+            resource: ResourceType::Topic,
+            pattern: PatternType::Prefixed,
+            name: "clinical.\"/".into(),
+            principal: "User:CN=a,O=b".into(),
+            host: "*".into(),
+            operation: Operation::Read,
+            permission: Permission::Allow,
+        }
+    }
+
+    #[test]
+    fn the_format_of_a_rule_is_stable() {
+        expect![[
+            r#"access/["TOPIC","PREFIXED","clinical.\"/","User:CN=a,O=b","*","READ","ALLOW"]"#
+        ]]
+        .assert_eq(&Fact::Access(rule()).key());
     }
 
     /// The bytes are a format: this may grow, and may not change.

@@ -5,6 +5,7 @@
 //! Reading order: [`Topic`] -> [`Catalogue`] -> `change` -> [`plan`] -> [`config`] -> [`setting`]
 //! -> `journal` -> `fact`.
 
+mod access;
 mod catalogue;
 mod change;
 pub(crate) mod config;

@@ -8,6 +8,7 @@ use super::setting::{Overrides, Settings};
 use crate::code::{ErrorCode, Rejected};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use systole_guard::AccessList;
 use systole_kit::Uuid;
 use systole_log::{PartitionConfig, PartitionId};
 
@@ -70,6 +71,7 @@ pub(super) struct State {
     /// Dynamic settings of this node and of all nodes, by broker names.
     pub(super) broker: Overrides,
     pub(super) broker_default: Overrides,
+    pub(super) access: AccessList,
     /// The first producer id that nobody has.
     pub(super) producer_ids_end: i64,
 }
@@ -81,6 +83,12 @@ impl State {
             Fact::ProducerIds(end) => self.producer_ids_end = *end,
             Fact::Topic(it) => self.put(Topic::new(it, &self.broker_in_force())),
             Fact::TopicDeleted(id) => self.remove(*id),
+            Fact::Access(rule) => {
+                self.access.insert(rule.clone());
+            }
+            Fact::AccessRemoved(rule) => {
+                self.access.remove(rule);
+            }
             Fact::Broker(overrides) => {
                 self.broker.clone_from(overrides);
                 self.refresh();
@@ -100,6 +108,7 @@ impl State {
         facts.push(Fact::Broker(self.broker.clone()));
         facts.push(Fact::ProducerIds(self.producer_ids_end));
         facts.extend(topics);
+        facts.extend(self.access.rules().cloned().map(Fact::Access));
         facts
     }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test may end here
 #![allow(dead_code)] // parts of the harness wait for their first user
 
+mod access;
 mod configs;
 mod damage;
 mod disk;
@@ -14,6 +15,7 @@ mod metadata;
 mod offsets;
 mod one_node;
 mod produce;
+mod questions;
 mod records;
 mod start;
 mod table;
