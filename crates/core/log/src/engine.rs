@@ -351,14 +351,15 @@ impl Engine {
             self.tail_bytes.fetch_sub(freed, Ordering::Relaxed);
         }
         self.undo_controls(&group);
-        if let (Some(first), Some(last)) = (group.first(), group.last()) {
-            self.commits.fail(first.number, last.number, AppendError::DiskFull);
-        }
+        // Before anyone is told: who tries again at once must not be refused for this group's sake.
         let mut queue = lock(&self.queue);
         if queue.state == Accepting::No(AppendError::DiskFull) {
             queue.state = Accepting::Yes;
         }
         drop(queue);
+        if let (Some(first), Some(last)) = (group.first(), group.last()) {
+            self.commits.fail(first.number, last.number, AppendError::DiskFull);
+        }
         self.room.notify_waiters();
     }
 
