@@ -160,6 +160,7 @@ fn refuse(error: &record::Error) -> Refusal {
         | E::Count { .. }
         | E::BaseOffset { .. }
         | E::Control
+        | E::NotAMarker
         | E::Sequence { .. }
         | E::Record { .. }
         | E::Trailing { .. }

@@ -11,7 +11,9 @@
 use std::path::Path;
 use std::time::Instant;
 use systole_kit::Uuid;
-use systole_log::{Log, Offset, Options, Origin, Partition, PartitionConfig, PartitionId, Ticket};
+use systole_log::{
+    Isolation, Log, Offset, Options, Origin, Partition, PartitionConfig, PartitionId, Ticket,
+};
 use systole_world::World;
 
 const BATCH_BYTES: usize = 16 * 1024;
@@ -101,7 +103,7 @@ fn read_all(partition: &Partition) -> usize {
     let end = partition.bounds().high_watermark;
     let (mut from, mut bytes) = (Offset::ZERO, 0);
     while from < end {
-        let read = partition.read(from, 1024 * 1024).unwrap().size();
+        let read = partition.read(from, 1024 * 1024, Isolation::Uncommitted).unwrap().size();
         bytes += read;
         from = from.plus(i64::try_from(read / BATCH_BYTES).unwrap());
     }

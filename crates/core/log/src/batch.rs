@@ -23,7 +23,9 @@ pub(crate) struct Header {
     pub(crate) last_delta: i32,
     pub(crate) max_timestamp: i64,
     pub(crate) producer: Option<Producer>,
-    pub(crate) count: i32,
+    pub(crate) transactional: bool,
+    /// Written by the broker: the end of a transaction.
+    pub(crate) control: bool,
 }
 
 /// Which producer wrote a batch, and its place in that producer's sequence.
@@ -52,7 +54,8 @@ impl Header {
                 epoch: it.producer_epoch,
                 first_sequence: (it.base_sequence > NO_SEQUENCE).then_some(it.base_sequence),
             }),
-            count: it.records_count,
+            transactional: it.attributes.is_transactional(),
+            control: it.attributes.is_control(),
         };
         (it.last_offset_delta >= 0 && last.is_some()).then_some(header)
     }

@@ -12,7 +12,9 @@ use crate::partition::{Life, Shared, State};
 use crate::position::{Offset, PartitionId};
 use crate::producers::Producers;
 use crate::segment::Extent;
+use crate::transactions::{self, Aborted};
 use crate::wal::Sequence;
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -20,7 +22,9 @@ use std::sync::{Arc, PoisonError};
 use systole_kit::Uuid;
 use systole_world::{Disk, Open};
 
-const MAGIC: [u8; 8] = *b"SYSCKP\0\x01";
+const MAGIC: [u8; 8] = *b"SYSCKP\0\x02";
+/// The format before, without transactions.
+const MAGIC_1: [u8; 8] = *b"SYSCKP\0\x01";
 const HEAD_LEN: usize = 40;
 const EXTENT_LEN: usize = 48;
 
@@ -43,6 +47,7 @@ pub(crate) struct Saved {
     pub(crate) end: Offset,
     pub(crate) segments: Vec<(Offset, Extent)>,
     pub(crate) producers: Producers,
+    pub(crate) aborted: VecDeque<Aborted>,
 }
 
 /// The two files of a directory, read.
@@ -104,15 +109,18 @@ impl Checkpoint {
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let body_len = bytes.len().checked_sub(4)?;
         let body = bytes.get(..body_len)?;
-        if field::array(body, 0)? != MAGIC
-            || field::le_u32(bytes, body_len)? != crc32c::crc32c(body)
-        {
+        if field::le_u32(bytes, body_len)? != crc32c::crc32c(body) {
             return None;
         }
+        let decode = match field::array(body, 0)? {
+            MAGIC => Producing::decode,
+            MAGIC_1 => Producing::decode_format_1,
+            _ => return None,
+        };
         let mut at = HEAD_LEN;
         let mut partitions = Vec::new();
         for _ in 0..field::le_u32(body, 32)? {
-            partitions.push(Saved::decode(body, &mut at)?);
+            partitions.push(Saved::decode(body, &mut at, decode)?);
         }
         Some(Self {
             log_id: field::le_u64(body, 8)?,
@@ -127,13 +135,14 @@ impl Saved {
     fn of(shared: &Shared, state: &State) -> Self {
         let end = state.written();
         let mut producers = state.producers.clone();
-        producers.roll_back(end);
+        producers.roll_back();
         Self {
             id: shared.id,
             log_start: state.log_start,
             end,
             segments: state.segments.iter().map(|it| (it.base(), it.extent)).collect(),
             producers,
+            aborted: state.transactions.aborted_below(end),
         }
     }
     fn encode(&self, out: &mut Vec<u8>) {
@@ -150,9 +159,14 @@ impl Saved {
             out.extend_from_slice(&extent.max_timestamp.to_le_bytes());
             out.extend_from_slice(&extent.max_timestamp_at.raw().to_le_bytes());
         }
-        self.producers.encode_below(self.end, out);
+        self.producers.encode(out);
+        transactions::encode_aborted(&self.aborted, out);
     }
-    fn decode(bytes: &[u8], at: &mut usize) -> Option<Self> {
+    fn decode(
+        bytes: &[u8],
+        at: &mut usize,
+        decode: fn(&[u8], &mut usize) -> Option<Producing>,
+    ) -> Option<Self> {
         let start = *at;
         let mut segments = Vec::new();
         *at = start + 40;
@@ -168,6 +182,7 @@ impl Saved {
             segments.push((offset(0)?, extent));
             *at += EXTENT_LEN;
         }
+        let Producing { producers, aborted } = decode(bytes, at)?;
         Some(Self {
             id: PartitionId {
                 topic: Uuid::from_bytes(field::array(bytes, start)?),
@@ -176,8 +191,26 @@ impl Saved {
             log_start: Offset::from_wire(field::le_i64(bytes, start + 20)?)?,
             end: Offset::from_wire(field::le_i64(bytes, start + 28)?)?,
             segments,
-            producers: Producers::decode(bytes, at)?,
+            producers,
+            aborted,
         })
+    }
+}
+
+/// The part of a partition that depends on the format.
+struct Producing {
+    producers: Producers,
+    aborted: VecDeque<Aborted>,
+}
+
+impl Producing {
+    fn decode(bytes: &[u8], at: &mut usize) -> Option<Self> {
+        let producers = Producers::decode(bytes, at)?;
+        Some(Self { producers, aborted: transactions::decode_aborted(bytes, at)? })
+    }
+    fn decode_format_1(bytes: &[u8], at: &mut usize) -> Option<Self> {
+        let producers = Producers::decode_format_1(bytes, at)?;
+        Some(Self { producers, aborted: VecDeque::new() })
     }
 }
 

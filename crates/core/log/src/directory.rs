@@ -1,6 +1,6 @@
 //! The log's directory: who owns it and which format it has.
 //!
-//! Owns: the files `lock` and `format`. Does not own: the rest.
+//! Owns: the files `lock`, `format` and `clean`. Does not own: the rest.
 
 use crate::error::OpenError;
 use crate::field;
@@ -9,8 +9,11 @@ use std::path::Path;
 use std::sync::Arc;
 use systole_world::{Disk, File, Open};
 
-/// Changes with any change of bytes on disk that an older version would misread.
-pub(crate) const FORMAT: u32 = 1;
+/// Changes with any change of bytes on disk that an older version would misread. Directories of
+/// every earlier format are read and become this one at the start.
+///
+/// 2: checkpoints know transactions.
+pub(crate) const FORMAT: u32 = 2;
 
 /// Makes the directory and those inside it, durably. Until the first start is complete nobody knows
 /// which of the directories above were made by an earlier attempt, so all are synced.
@@ -55,6 +58,8 @@ pub(crate) enum Format {
     Absent,
     Ours {
         log_id: u64,
+        /// Of an earlier version of this program.
+        is_old: bool,
     },
     /// Torn by a crash in the first start, or damaged later.
     Unreadable,
@@ -77,12 +82,13 @@ pub(crate) fn read_format(disk: &dyn Disk, root: &Path) -> Result<Format, OpenEr
     }
     let mut words = body.split(' ');
     let found = words.nth(1).unwrap_or_default();
-    if found != FORMAT.to_string() {
+    let Some(version) = found.parse().ok().filter(|it| (1..=FORMAT).contains(it)) else {
         let (dir, found) = (root.to_owned(), found.to_owned());
         return Err(OpenError::Format { dir, found, ours: FORMAT });
-    }
+    };
     let log_id = words.next().and_then(|it| u64::from_str_radix(it, 16).ok());
-    Ok(log_id.map_or(Format::Unreadable, |log_id| Format::Ours { log_id }))
+    let is_old = version < FORMAT;
+    Ok(log_id.map_or(Format::Unreadable, |log_id| Format::Ours { log_id, is_old }))
 }
 
 /// One line: `systole-log FORMAT LOG-ID CRC`, the numbers behind the format in hexadecimal.
@@ -98,6 +104,21 @@ pub(crate) fn write_format(disk: &dyn Disk, root: &Path, log_id: u64) -> Result<
         disk.sync_dir(root)
     };
     write().map_err(OpenError::io(&path))
+}
+
+/// Leaves word that nothing was lost: the last thing that an orderly stop does.
+pub(crate) fn leave_clean(disk: &dyn Disk, root: &Path) -> io::Result<()> {
+    disk.open(&root.join("clean"), Open::Create)?.sync_data()?;
+    disk.sync_dir(root)
+}
+
+/// Whether the last stop left word; takes it away before anything is appended.
+pub(crate) fn take_clean(disk: &dyn Disk, root: &Path) -> io::Result<bool> {
+    match disk.remove_file(&root.join("clean")) {
+        Ok(()) => disk.sync_dir(root).map(|()| true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn read_text(file: &dyn File) -> io::Result<String> {

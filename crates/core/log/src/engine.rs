@@ -287,9 +287,9 @@ impl Engine {
     }
 
     fn publish(&self, group: &[Queued], which: impl Fn(&Queued) -> bool) {
-        for Queued { shared, entry, .. } in group.iter().filter(|it| which(it)) {
+        for Queued { shared, entry, durable, .. } in group.iter().filter(|it| which(it)) {
             match entry.kind {
-                Kind::Batch => self.publish_batch(shared, entry.last.next()),
+                Kind::Batch => self.publish_batch(shared, entry.last.next(), *durable),
                 Kind::Create => {}
                 Kind::Delete => self.publish_delete(shared),
                 Kind::Trim => self.publish_trim(shared, entry.first),
@@ -297,9 +297,13 @@ impl Engine {
         }
     }
 
-    pub(crate) fn publish_batch(&self, shared: &Arc<Shared>, end: Offset) {
+    /// `durable`: so is everything below `end`.
+    pub(crate) fn publish_batch(&self, shared: &Arc<Shared>, end: Offset, durable: bool) {
         let mut state = lock(&shared.state);
         shared.advance(end);
+        if durable {
+            state.transactions.note_durable(end);
+        }
         state.notify();
         if state.life != Life::Gone {
             self.chores.list(shared, &mut state, self.options.fill_partition_bytes);
@@ -309,6 +313,8 @@ impl Engine {
     pub(crate) fn publish_trim(&self, shared: &Arc<Shared>, start: Offset) {
         let mut state = lock(&shared.state);
         state.log_start = state.log_start.max(start);
+        let log_start = state.log_start;
+        state.transactions.trim(log_start);
         state.notify();
         drop(state);
         self.chores.add_trimmed(shared);
@@ -343,11 +349,12 @@ impl Engine {
             }
             group.extend(queue.waiting.drain(..));
         }
+        let now = self.world.clock.now();
         let touched: BTreeMap<PartitionId, &Arc<Shared>> =
             group.iter().map(|it| (it.shared.id, &it.shared)).collect();
         for shared in touched.into_values() {
             let mut state = lock(&shared.state);
-            let freed = state.roll_back(shared.high_watermark());
+            let freed = state.roll_back(shared.high_watermark(), now);
             self.tail_bytes.fetch_sub(freed, Ordering::Relaxed);
         }
         self.undo_controls(&group);

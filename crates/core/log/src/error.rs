@@ -13,7 +13,7 @@ use systole_kit::{Code, Remedy};
 pub enum OpenError {
     #[error("{dir} is in use by another process{}", pid(*holder))]
     Locked { dir: PathBuf, holder: Option<u32> },
-    #[error("{dir} has log format {found}, this version reads format {ours}")]
+    #[error("{dir} has log format {found}, this version reads formats up to {ours}")]
     Format { dir: PathBuf, found: String, ours: u32 },
     #[error("cannot use {path}: {source}")]
     Io { path: PathBuf, source: io::Error },
@@ -65,6 +65,14 @@ pub enum AppendError {
     Overloaded { limit_bytes: u64 },
     #[error("expected sequence {expected}, got {got}")]
     OutOfOrder { expected: i32, got: i32 },
+    /// What it wrote before may have been forgotten: it begins again with a new epoch.
+    #[error("nothing is known of the producer, whose sequence is {got}")]
+    UnknownProducer { got: i32, log_start: Offset },
+    /// Its batches must belong to the transaction.
+    #[error("a batch outside the producer's open transaction")]
+    TransactionOpen,
+    #[error("coordinator epoch {got} is older than {current}")]
+    CoordinatorFenced { current: i32, got: i32 },
     #[error("producer epoch {got} is older than {current}")]
     Fenced { current: i16, got: i16 },
 }
@@ -81,14 +89,23 @@ impl AppendError {
             Self::Overloaded { .. } => Code::new(3016),
             Self::OutOfOrder { .. } => Code::new(3017),
             Self::Fenced { .. } => Code::new(3018),
+            Self::UnknownProducer { .. } => Code::new(3019),
+            Self::TransactionOpen => Code::new(3023),
+            Self::CoordinatorFenced { .. } => Code::new(3024),
         }
     }
     pub const fn remedy(&self) -> Remedy {
         match self {
             Self::Overloaded { .. } | Self::Closed => Remedy::Retry,
             Self::DiskFull | Self::DiskFailed => Remedy::Operator,
-            Self::Malformed { .. } | Self::TooLarge { .. } => Remedy::FixRequest,
-            Self::Deleted | Self::OutOfOrder { .. } | Self::Fenced { .. } => Remedy::Resolve,
+            Self::Malformed { .. } | Self::TooLarge { .. } | Self::TransactionOpen => {
+                Remedy::FixRequest
+            }
+            Self::Deleted
+            | Self::OutOfOrder { .. }
+            | Self::UnknownProducer { .. }
+            | Self::Fenced { .. }
+            | Self::CoordinatorFenced { .. } => Remedy::Resolve,
         }
     }
 }

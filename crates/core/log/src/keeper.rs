@@ -333,11 +333,7 @@ impl Engine {
             segment.index_end = Some(index_end);
             segment.synced = false;
         }
-        let mut freed = 0;
-        while let Some(it) = state.tail.pop_front_if(|it| it.header.last() < extent.end) {
-            freed += it.bytes.len() as u64;
-        }
-        state.tail_bytes -= freed;
+        let freed = state.settle(extent.end);
         drop(state);
         self.tail_bytes.fetch_sub(freed, Ordering::Relaxed);
         self.room.notify_waiters();

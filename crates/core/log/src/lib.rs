@@ -1,16 +1,20 @@
 //! Partition logs on disk: what was acknowledged is there after a crash, and nothing else.
 //!
 //! Owns: the write-ahead log with group commit, segments with their indexes, checkpoints, recovery,
-//! retention, the state of idempotent producers. Does not own: topics' names and configurations,
-//! groups, transactions, validation of what a client sends (`broker`), or when to do maintenance
-//! (the owner calls [`Log::maintain`]).
+//! retention, the state of idempotent and transactional producers, which transactions are open and
+//! which were aborted. Does not own: topics' names and configurations, groups, the decision how a
+//! transaction ends, validation of what a client sends (`broker`), or when to do maintenance (the
+//! owner calls [`Log::maintain`]).
 //!
-//! Reading order: [`Log`] -> [`Partition`] -> `engine` (the commit) -> `keeper` (into segments) ->
-//! `checkpoint` -> `recovery`; bytes in `docs/formats/`.
+//! Reading order: [`Log`] -> [`Partition`] -> `append` -> `engine` (the commit) -> `keeper` (into
+//! segments) -> `checkpoint` -> `recovery`; beside them `producers` and `transactions`. Bytes in
+//! `docs/formats/`.
 //!
 //! Invariants
 //! - An append is acknowledged after one fsync of the write-ahead log covers it.
 //! - Readers see nothing above the high watermark, and no byte that is not what was written.
+//! - Readers of committed records see nothing above the last stable offset, which passes a
+//!   transaction only when its marker is durable.
 //! - Offsets are contiguous; where damage left a gap, the gap is an error and never skipped in
 //!   silence.
 //! - A failed sync is final: nothing more is written, what waited is refused, reads go on.
@@ -18,6 +22,7 @@
 //! - Payloads stay opaque and out of logs, errors and `Debug`.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
+mod append;
 mod batch;
 mod checkpoint;
 mod commits;
@@ -37,16 +42,20 @@ mod retention;
 mod segment;
 #[cfg(test)]
 mod tests;
+mod transactions;
 mod wal;
 
+pub use append::{Appended, Marker, Origin};
 pub use batch::LEADER_EPOCH;
 pub use commits::Ticket;
 pub use error::{AppendError, OpenError, ReadError};
 pub use log::{Log, Status};
 pub use options::{Options, PartitionConfig};
-pub use partition::{Appended, Bounds, DeleteError, Origin, Partition, Records, Watch};
+pub use partition::{Bounds, DeleteError, Isolation, Partition, Records, Watch};
 pub use position::{Offset, PartitionId};
+pub use producers::ProducerState;
 pub use report::{Damage, RecoveryReport};
+pub use transactions::{Aborted, OpenTransaction};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

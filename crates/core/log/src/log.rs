@@ -4,6 +4,7 @@
 //! what the threads do in each step (`engine`, `keeper`).
 
 use crate::commits::Ticket;
+use crate::directory;
 use crate::engine::{Engine, Queued};
 use crate::error::{AppendError, OpenError};
 use crate::lock;
@@ -13,6 +14,7 @@ use crate::position::{Offset, PartitionId};
 use crate::recovery::{self, Opened};
 use crate::report::{Damage, RecoveryReport};
 use crate::retention;
+use crate::transactions::OpenTransaction;
 use crate::wal::{Entry, Kind};
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -159,6 +161,11 @@ impl Log {
     pub fn partitions(&self) -> Vec<Partition> {
         self.engine.all_shared().into_iter().map(|it| self.handle(it)).collect()
     }
+    /// All transactions without a marker. After an unclean start the coordinator aborts them
+    /// ([`RecoveryReport::clean`]).
+    pub fn open_transactions(&self) -> Vec<OpenTransaction> {
+        self.partitions().iter().flat_map(Partition::open_transactions).collect()
+    }
     fn handle(&self, shared: Arc<crate::partition::Shared>) -> Partition {
         Partition { shared, engine: Arc::clone(&self.engine) }
     }
@@ -232,8 +239,22 @@ impl Log {
         if self.engine.refusing() != Some(AppendError::DiskFailed) {
             while self.engine.commit_group() {}
             self.engine.checkpoint_now();
+            self.leave_clean();
         }
         *lock(&self.running.lock) = None;
+    }
+
+    /// Nothing was lost if everything appended is in the checkpoint.
+    fn leave_clean(&self) {
+        let published = self.engine.published.load(Ordering::Acquire);
+        let covered = self.engine.checkpointed.load(Ordering::Acquire) == published;
+        if !covered || self.engine.refusing() == Some(AppendError::DiskFailed) {
+            return;
+        }
+        let disk = self.engine.handles.disk();
+        if let Err(error) = directory::leave_clean(disk, &self.engine.root) {
+            tracing::warn!(%error, "the next start will take this stop for a crash");
+        }
     }
 }
 

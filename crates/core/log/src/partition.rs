@@ -1,26 +1,28 @@
-//! One partition: assigns offsets, keeps what is not yet in a segment, and answers reads.
+//! One partition: keeps what is not yet in a segment, and answers reads.
 //!
-//! Owns: the state of a partition and the handle [`Partition`]. Does not own: durability
-//! (`engine`), moving batches into segments (`keeper`), or topics' names and configurations
-//! (`broker`).
+//! Owns: the state of a partition and the handle [`Partition`]. Does not own: appending (`append`),
+//! durability (`engine`), moving batches into segments (`keeper`), or topics' names and
+//! configurations (`broker`).
 //!
 //! Invariants
 //! - Below the high watermark everything is durable (or, for a relaxed partition, with the OS);
 //!   nothing above it is ever read or written to a segment.
 //! - `tail` holds exactly the batches from the last segment's end to `next`, without a gap.
+//! - What producers and transactions did is known as of `next`; a roll-back undoes it.
 //! - Whoever holds `state` may take the queue's lock, never the other way round.
 
-use crate::batch::{self, Header};
+use crate::batch::Header;
 use crate::commits::Ticket;
 use crate::engine::{Engine, Queued};
 use crate::error::{AppendError, ReadError};
 use crate::lock;
 use crate::options::PartitionConfig;
 use crate::position::{Offset, PartitionId};
-use crate::producers::{Producers, Verdict};
+use crate::producers::{ProducerState, Producers};
 use crate::report::Damage;
 use crate::segment::Segment;
 use crate::segment::reader::{Ask, Damaged, Spot, View};
+use crate::transactions::{Aborted, OpenTransaction, Transactions};
 use crate::wal::{Entry, Kind};
 use bytes::{Bytes, BytesMut};
 use std::collections::{BTreeSet, VecDeque};
@@ -54,12 +56,13 @@ pub(crate) struct State {
     /// During recovery: segment files found beyond the checkpoint, to roll where they rolled.
     pub(crate) ahead: BTreeSet<Offset>,
     pub(crate) producers: Producers,
+    pub(crate) transactions: Transactions,
     /// The keeper knows that there is something to write.
     pub(crate) listed: bool,
     pub(crate) directory: Directory,
     pub(crate) unsynced_bytes: u64,
     pub(crate) latest: Ticket,
-    relaxed_records: u64,
+    pub(crate) relaxed_records: u64,
     watchers: Vec<(u64, Arc<Notify>)>,
     next_watcher: u64,
     hints: VecDeque<(u64, Spot)>,
@@ -104,6 +107,7 @@ impl Shared {
             segments: Vec::new(),
             ahead: BTreeSet::new(),
             producers: Producers::default(),
+            transactions: Transactions::default(),
             listed: false,
             directory: Directory::Absent,
             unsynced_bytes: 0,
@@ -128,20 +132,41 @@ impl State {
     pub(crate) fn written(&self) -> Offset {
         self.tail.front().map_or(self.next, |it| it.header.base)
     }
-    pub(crate) fn push(&mut self, stored: Stored) {
+    pub(crate) fn push(&mut self, stored: Stored, at: Timestamp) {
+        if let Some(change) = self.producers.note(&stored, at) {
+            self.transactions.apply(change);
+        }
         self.next = stored.header.last().next();
         self.tail_bytes += stored.bytes.len() as u64;
         self.tail.push_back(stored);
     }
+    /// Batches below `end` lie in a segment now. Gives their bytes.
+    pub(crate) fn settle(&mut self, end: Offset) -> u64 {
+        let mut freed = 0;
+        while let Some(it) = self.tail.pop_front_if(|it| it.header.last() < end) {
+            freed += it.bytes.len() as u64;
+            self.producers.settle(&it);
+        }
+        self.tail_bytes -= freed;
+        freed
+    }
     /// Forgets every batch from `end` on, as if it had never been appended. Gives their bytes.
-    pub(crate) fn roll_back(&mut self, end: Offset) -> u64 {
+    pub(crate) fn roll_back(&mut self, end: Offset, now: Timestamp) -> u64 {
         let mut freed = 0;
         while let Some(it) = self.tail.pop_back_if(|it| it.header.base >= end) {
             freed += it.bytes.len() as u64;
         }
         self.tail_bytes -= freed;
         self.next = end;
-        self.producers.roll_back(end);
+        self.producers.roll_back();
+        let open = self.producers.settled_open();
+        let ending = self.transactions.begin_roll_back(self.written(), open);
+        for it in &self.tail {
+            if let Some(change) = self.producers.note(it, now) {
+                self.transactions.apply(change);
+            }
+        }
+        self.transactions.end_roll_back(end, ending);
         freed
     }
     pub(crate) fn notify(&self) {
@@ -161,46 +186,58 @@ impl State {
     }
 }
 
-/// Who appends.
+/// Which records a reader sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// A client: sequence and epoch of an idempotent producer are enforced.
-    Client,
-    /// The broker itself: control batches, its own topics.
-    Broker,
-}
-
-/// Where a batch went. Answer the client once `ticket` is done
-/// ([`Log::done`](crate::Log::done)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Appended {
-    pub base_offset: Offset,
-    pub last_offset: Offset,
-    pub log_start: Offset,
-    /// The time that the records got, if the partition uses the time of the append.
-    pub append_time: Option<Timestamp>,
-    /// The producer repeated a batch: these are the offsets of the first time.
-    pub duplicate: bool,
-    pub ticket: Ticket,
+pub enum Isolation {
+    /// All below the high watermark.
+    Uncommitted,
+    /// Those below the last stable offset, together with the list of aborted transactions that the
+    /// reader leaves out.
+    Committed,
 }
 
 /// Where a partition begins and ends for readers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     pub log_start: Offset,
+    /// Below it, it is certain how every transaction ended. At most the high watermark.
+    pub last_stable: Offset,
     pub high_watermark: Offset,
+}
+
+impl Bounds {
+    /// Where records end for a reader.
+    pub const fn end(&self, isolation: Isolation) -> Offset {
+        match isolation {
+            Isolation::Uncommitted => self.high_watermark,
+            Isolation::Committed => self.last_stable,
+        }
+    }
 }
 
 /// Whole batches in offset order; the first may begin before the offset asked for.
 #[derive(Clone)]
 pub struct Records {
     pub chunks: Vec<Bytes>,
+    /// Where to go on reading.
+    pub end: Offset,
     pub bounds: Bounds,
+    /// Those that overlap the chunks, in the order of their markers; empty for
+    /// [`Isolation::Uncommitted`].
+    pub aborted: Vec<Aborted>,
 }
 
 impl Records {
     pub fn size(&self) -> usize {
         self.chunks.iter().map(Bytes::len).sum()
+    }
+    /// Adds what was read behind it.
+    pub fn extend(&mut self, behind: Self) {
+        self.chunks.extend(behind.chunks);
+        let known_below = self.end;
+        self.aborted.extend(behind.aborted.into_iter().filter(|it| it.first >= known_below));
+        self.aborted.sort_by_key(|it| it.last);
+        (self.bounds, self.end) = (behind.bounds, behind.end);
     }
     /// All batches in one piece; free of copying if they already are.
     pub fn into_bytes(mut self) -> Bytes {
@@ -234,15 +271,35 @@ impl Partition {
         self.bounds_of(&lock(&self.shared.state))
     }
     fn bounds_of(&self, state: &State) -> Bounds {
-        Bounds { log_start: state.log_start, high_watermark: self.shared.high_watermark() }
+        let high_watermark = self.shared.high_watermark();
+        let unstable = state.transactions.first_unstable();
+        // A transaction may reach back below where records begin by now.
+        let last_stable = unstable.map_or(high_watermark, |it| it.max(state.log_start));
+        let last_stable = last_stable.min(high_watermark);
+        Bounds { log_start: state.log_start, last_stable, high_watermark }
     }
     /// Bytes in segments and waiting for them.
     pub fn size_bytes(&self) -> u64 {
         let state = lock(&self.shared.state);
         state.segments.iter().map(|it| it.extent.bytes).sum::<u64>() + state.tail_bytes
     }
-    pub fn producers(&self) -> usize {
-        lock(&self.shared.state).producers.len()
+    /// What is known of everyone who wrote with a producer id, sorted by that.
+    ///
+    /// # Source  Kafka `DescribeProducers`
+    pub fn producers(&self) -> Vec<ProducerState> {
+        lock(&self.shared.state).producers.all()
+    }
+    pub fn producer(&self, id: i64) -> Option<ProducerState> {
+        lock(&self.shared.state).producers.state(id)
+    }
+    /// Transactions without a marker, in the order in which they began.
+    pub fn open_transactions(&self) -> Vec<OpenTransaction> {
+        let state = lock(&self.shared.state);
+        let open = state.transactions.open().filter_map(|(first, producer_id)| {
+            let producer_epoch = state.producers.state(producer_id)?.epoch;
+            Some(OpenTransaction { partition: self.shared.id, producer_id, producer_epoch, first })
+        });
+        open.collect()
     }
     pub fn config(&self) -> PartitionConfig {
         lock(&self.shared.state).config
@@ -252,117 +309,53 @@ impl Partition {
         lock(&self.shared.state).config = config;
     }
 
-    /// Appends one whole record batch, already validated: gives it its offsets and queues it for
-    /// the write-ahead log. No IO, no waiting: one copy of the batch.
-    ///
-    /// # Errors  Nothing was appended. What happens later to what was, the ticket tells.
-    pub fn append(&self, batch: &[u8], origin: Origin) -> Result<Appended, AppendError> {
-        let malformed = AppendError::Malformed { bytes: batch.len() };
-        let header = Header::read(batch).filter(|it| it.bytes == batch.len()).ok_or(malformed)?;
-        self.engine.admit(batch.len())?;
-        let now = self.engine.world.clock.now();
-        let mut state = lock(&self.shared.state);
-        if state.life != Life::Open {
-            return Err(AppendError::Deleted);
-        }
-        if origin == Origin::Client
-            && let Some(earlier) = self.check_producer(&state, &header)?
-        {
-            return Ok(earlier);
-        }
-        let append_time = state.config.log_append_time.then_some(now);
-        let bytes = batch::place(batch, state.next, append_time).map_err(|_| malformed)?;
-        let header = Header::read(&bytes).ok_or(malformed)?;
-        let entry = Entry {
-            kind: Kind::Batch,
-            partition: self.shared.id,
-            first: header.base,
-            last: header.last(),
-            body: bytes.clone(),
-        };
-        let records = i64::from(header.last_delta) + 1;
-        let relaxed = state.relaxed_records.saturating_add(records.unsigned_abs());
-        let durable = relaxed >= state.config.flush_messages;
-        let shared = Arc::clone(&self.shared);
-        let ticket = self.engine.enqueue(Queued::new(shared, entry, durable))?;
-        state.relaxed_records = if durable { 0 } else { relaxed };
-        state.latest = ticket;
-        let settled = state.written();
-        state.producers.note(&header, settled, now);
-        state.push(Stored { header, bytes });
-        Ok(Appended {
-            base_offset: header.base,
-            last_offset: header.last(),
-            log_start: state.log_start,
-            append_time,
-            duplicate: false,
-            ticket,
-        })
-    }
-
-    fn check_producer(
-        &self,
-        state: &State,
-        header: &Header,
-    ) -> Result<Option<Appended>, AppendError> {
-        let Some(writer) = header.producer else { return Ok(None) };
-        let got = writer.first_sequence.unwrap_or(-1);
-        match state.producers.check(writer, header.count) {
-            Verdict::Append => Ok(None),
-            Verdict::Fenced { current } => Err(AppendError::Fenced { current, got: writer.epoch }),
-            Verdict::OutOfOrder { expected } => Err(AppendError::OutOfOrder { expected, got }),
-            Verdict::Duplicate { first, last } => Ok(Some(Appended {
-                base_offset: first,
-                last_offset: last,
-                log_start: state.log_start,
-                append_time: None,
-                duplicate: true,
-                // The first time may still be on its way to the disk.
-                ticket: if last < self.shared.high_watermark() {
-                    Ticket::NONE
-                } else {
-                    state.latest
-                },
-            })),
-        }
-    }
-
     /// Whether [`Partition::read`] at `from` answers without touching the disk.
     pub fn is_in_memory(&self, from: Offset) -> bool {
         let state = lock(&self.shared.state);
         from >= state.written() || from >= self.shared.high_watermark()
     }
 
-    /// Reads whole batches from the one that holds `from`, below the high watermark: at least one
-    /// if there is any, and otherwise at most `max_bytes`. Empty at the end. May stop early (at the
-    /// end of a segment); asking again goes on. Blocks on file IO unless the records are recent
+    /// Reads whole batches from the one that holds `from`, as far as `isolation` allows: at least
+    /// one if there is any, and otherwise at most `max_bytes`. Empty at the end. May stop early (at
+    /// the end of a segment); asking again goes on. Blocks on file IO unless the records are recent
     /// enough to be in memory.
     ///
     /// # Errors  [`ReadError::Damaged`] names the range that cannot be served; it is never served
     /// in part, and reading goes on behind it.
-    pub fn read(&self, from: Offset, max_bytes: usize) -> Result<Records, ReadError> {
+    pub fn read(
+        &self,
+        from: Offset,
+        max_bytes: usize,
+        isolation: Isolation,
+    ) -> Result<Records, ReadError> {
         let state = lock(&self.shared.state);
         let bounds = self.bounds_of(&state);
         if state.life != Life::Open {
             return Err(ReadError::Deleted);
         }
         if from < bounds.log_start || from > bounds.high_watermark {
-            let Bounds { log_start: start, high_watermark: end } = bounds;
-            return Err(ReadError::OutOfRange { asked: from, start, end });
+            return Err(out_of_range(from, bounds));
         }
-        if from >= state.written() || from == bounds.high_watermark {
-            let chunks = from_tail(&state.tail, (from, bounds.high_watermark), max_bytes);
-            return Ok(Records { chunks, bounds });
+        let until = bounds.end(isolation);
+        if from >= state.written() || from >= until {
+            let (chunks, end) = from_tail(&state.tail, (from, until), max_bytes);
+            let aborted = aborted(&state, (from, end), isolation);
+            return Ok(Records { chunks, end, bounds, aborted });
         }
         let segment = self.holding(&state, from)?;
         let hint = state.hint(segment.file.key, from);
         drop(state);
         let view = self.view(&segment);
-        match view.read(Ask { from, max_bytes, hint }) {
+        match view.read(Ask { from, until, max_bytes, hint }) {
             Ok(Ok(batches)) => {
                 let mut state = lock(&self.shared.state);
+                if from < state.log_start {
+                    return Err(out_of_range(from, self.bounds_of(&state))); // trimmed meanwhile
+                }
                 state.remember(segment.file.key, from, batches.next);
-                Ok(Records { chunks: vec![batches.bytes], bounds })
+                let aborted = aborted(&state, (from, batches.next.offset), isolation);
+                let (chunks, end) = (vec![batches.bytes], batches.next.offset);
+                Ok(Records { chunks, end, bounds, aborted })
             }
             Ok(Err(damaged)) => Err(self.damaged(damaged)),
             Err(source) => Err(ReadError::Io { partition: self.shared.id, source }),
@@ -392,8 +385,7 @@ impl Partition {
             return ReadError::Deleted;
         }
         if last < bounds.log_start {
-            let Bounds { log_start: start, high_watermark: end } = bounds;
-            return ReadError::OutOfRange { asked: first, start, end };
+            return out_of_range(first, bounds);
         }
         self.engine.damage.report(Damage::Records { partition, first, last });
         ReadError::Damaged { partition, first, last }
@@ -462,7 +454,7 @@ impl Partition {
         wanted: impl Fn(&Header) -> bool,
     ) -> Result<Option<Bytes>, ReadError> {
         loop {
-            let found = self.read(from, 1)?.into_bytes();
+            let found = self.read(from, 1, Isolation::Uncommitted)?.into_bytes();
             let Some(header) = Header::read(&found) else { return Ok(None) };
             if wanted(&header) {
                 return Ok(Some(found));
@@ -527,20 +519,34 @@ impl Drop for Watch {
     }
 }
 
+fn out_of_range(asked: Offset, bounds: Bounds) -> ReadError {
+    ReadError::OutOfRange { asked, start: bounds.log_start, end: bounds.high_watermark }
+}
+
+/// The aborted transactions of what was read from `from` up to `end`.
+fn aborted(state: &State, (from, end): (Offset, Offset), isolation: Isolation) -> Vec<Aborted> {
+    match isolation {
+        Isolation::Uncommitted => Vec::new(),
+        Isolation::Committed => state.transactions.overlapping(from, end),
+    }
+}
+
+/// The batches from `from` on that end before `until`, and where the next one begins.
 fn from_tail(
     tail: &VecDeque<Stored>,
-    (from, end): (Offset, Offset),
+    (from, until): (Offset, Offset),
     max_bytes: usize,
-) -> Vec<Bytes> {
+) -> (Vec<Bytes>, Offset) {
     let start = tail.partition_point(|it| it.header.last() < from);
-    let mut chunks = Vec::new();
+    let (mut chunks, mut end) = (Vec::new(), from);
     let mut size = 0;
-    for it in tail.iter().skip(start).take_while(|it| it.header.last() < end) {
+    for it in tail.iter().skip(start).take_while(|it| it.header.last() < until) {
         size += it.bytes.len();
         if !chunks.is_empty() && size > max_bytes {
             break;
         }
         chunks.push(it.bytes.clone());
+        end = it.header.last().next();
     }
-    chunks
+    (chunks, end)
 }

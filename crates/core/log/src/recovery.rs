@@ -9,12 +9,10 @@
 //! remains is a gap, reported, and a new segment begins behind it.
 
 use crate::batch::{self, Header};
-use crate::checkpoint::{self, Checkpoint, Saved, Slots};
+use crate::checkpoint::{self, Checkpoint, Slots};
 use crate::directory::{self, Format};
 use crate::engine::{Engine, Parts};
 use crate::error::OpenError;
-use crate::field;
-use crate::lock;
 use crate::options::{Options, PartitionConfig};
 use crate::partition::{Directory, Shared, Stored};
 use crate::position::{Offset, PartitionId};
@@ -25,6 +23,7 @@ use crate::wal::chain::{self, Chain};
 use crate::wal::frame::{self, Place};
 use crate::wal::writer::{Resume, Sizes, is_full};
 use crate::wal::{Kind, Sequence, Wal, name};
+use crate::{field, lock, transactions};
 use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::io;
@@ -66,6 +65,7 @@ pub(crate) fn open(world: &World, root: &Path, options: Options) -> Result<Opene
     let format = directory::read_format(&*disk, root)?;
     let slots = checkpoint::read_slots(&*disk, root).map_err(OpenError::io(root))?;
     let mut report = RecoveryReport::default();
+    let stopped_in_order = directory::take_clean(&*disk, root).map_err(OpenError::io(root))?;
     let files = wal_files(world, &wal_dir).map_err(OpenError::io(&wal_dir))?;
     let log_id = settle_log_id(world, root, (&format, &slots, &files))?;
     let covered = slots.newest.as_ref().map_or(0, |it| it.covered);
@@ -93,6 +93,7 @@ pub(crate) fn open(world: &World, root: &Path, options: Options) -> Result<Opene
     note_shortened(&engine, &files).map_err(OpenError::io(&wal_dir))?;
 
     let dirty = seen > covered || slots.newest.is_none() || slots.unreadable.is_some();
+    report.clean = (stopped_in_order && !dirty) || format == Format::Absent;
     let recovery = Recovery { engine: &engine, files, report: &mut report };
     recovery.run(slots, &chain, dirty).map_err(OpenError::io(root))?;
     report.damage = engine.damage.all();
@@ -106,8 +107,11 @@ fn settle_log_id(
     root: &Path,
     (format, slots, files): (&Format, &Slots, &[PathBuf]),
 ) -> Result<u64, OpenError> {
-    if let Format::Ours { log_id } = format {
-        return Ok(*log_id);
+    if let Format::Ours { log_id, is_old } = *format {
+        if is_old {
+            directory::write_format(&*world.disk, root, log_id)?;
+        }
+        return Ok(log_id);
     }
     let log_id = match &slots.newest {
         Some(newest) => newest.log_id,
@@ -245,12 +249,15 @@ impl Recovery<'_> {
     fn load(&self, checkpoint: Checkpoint) -> io::Result<()> {
         self.engine.checkpoints.store(checkpoint.number, Ordering::Relaxed);
         self.engine.checkpointed.store(checkpoint.covered, Ordering::Relaxed);
-        for Saved { id, log_start, end, segments, producers } in checkpoint.partitions {
-            let shared = self.add(id);
-            shared.advance(end);
+        for saved in checkpoint.partitions {
+            let shared = self.add(saved.id);
+            shared.advance(saved.end);
             let mut state = lock(&shared.state);
-            (state.log_start, state.next, state.producers) = (log_start, end, producers);
-            for (base, extent) in segments {
+            (state.log_start, state.next) = (saved.log_start, saved.end);
+            state.producers = saved.producers;
+            let open = state.producers.settled_open();
+            state.transactions = transactions::Transactions::new(open, saved.aborted);
+            for (base, extent) in saved.segments {
                 let key = self.engine.next_key();
                 state.segments.push(Segment::new(key, &shared.dir, base, extent));
             }
@@ -430,10 +437,9 @@ impl Recovery<'_> {
         let end = stored.header.last().next();
         self.engine.tail_bytes.fetch_add(stored.bytes.len() as u64, Ordering::Relaxed);
         let mut state = lock(&shared.state);
-        state.producers.note(&stored.header, end, now);
-        state.push(stored);
+        state.push(stored, now);
         drop(state);
-        self.engine.publish_batch(shared, end);
+        self.engine.publish_batch(shared, end, true);
     }
 
     /// Records between what is there and `base` are lost.

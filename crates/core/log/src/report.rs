@@ -54,6 +54,10 @@ pub struct RecoveryReport {
     pub batches_replayed: usize,
     /// Groups that the crash tore or that followed a torn one; nothing in them was acknowledged.
     pub groups_dropped: usize,
+    /// The last stop was orderly ([`Log::close`](crate::Log::close)), or there was none. Otherwise
+    /// what was answered before its ticket was done may be lost: relaxed appends, and batches of
+    /// transactions that were still open.
+    pub clean: bool,
     pub damage: Vec<Damage>,
     pub took: Duration,
 }

@@ -17,7 +17,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 use systole_guard::{Operation, Resource, ResourceType};
-use systole_log::{Bounds, LEADER_EPOCH, Offset, Partition, ReadError, Records};
+use systole_log::{Bounds, Isolation, LEADER_EPOCH, Offset, Partition, ReadError, Records};
 use systole_wire::Str;
 use systole_wire::message::fetch_response::{
     EpochEndOffset, FetchableTopicResponse, PartitionData,
@@ -300,7 +300,7 @@ fn read_one(partition: &Partition, wanted: &Wanted, limit: usize, whatever_size:
 /// The log stops where a segment ends; a reader that waits for a number of bytes must get what lies
 /// behind, or it would wait for records that are there. Half of the limit is good enough.
 fn read_on(partition: &Partition, from: Offset, limit: usize) -> Result<Records, ReadError> {
-    let mut records = partition.read(from, limit)?;
+    let mut records = partition.read(from, limit, Isolation::Uncommitted)?;
     loop {
         let room = limit.saturating_sub(records.size());
         let last = records.chunks.last().cloned().unwrap_or_default();
@@ -310,7 +310,7 @@ fn read_on(partition: &Partition, from: Offset, limit: usize) -> Result<Records,
         if room <= limit / 2 {
             break;
         }
-        match partition.read(end, room) {
+        match partition.read(end, room, Isolation::Uncommitted) {
             Ok(more) if more.size() <= room && !more.chunks.is_empty() => {
                 records.chunks.extend(more.chunks);
             }

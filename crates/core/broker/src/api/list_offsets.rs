@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use systole_guard::{Operation, ResourceType};
 use systole_kit::Timestamp;
-use systole_log::{LEADER_EPOCH, Offset, Partition, ReadError};
+use systole_log::{Isolation, LEADER_EPOCH, Offset, Partition, ReadError};
 use systole_wire::message::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use systole_wire::message::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
@@ -163,7 +163,7 @@ fn first_from(partition: &Partition, at: i64) -> Result<Place, ReadError> {
         if end >= partition.bounds().high_watermark {
             return Ok(Place::NONE);
         }
-        bytes = partition.read(end, READ_BYTES)?.into_bytes();
+        bytes = partition.read(end, READ_BYTES, Isolation::Uncommitted)?.into_bytes();
     }
 }
 

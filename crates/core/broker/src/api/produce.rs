@@ -207,7 +207,10 @@ fn refuse(error: AppendError) -> Refusal {
         AppendError::TooLarge { .. } => ErrorCode::MessageTooLarge,
         AppendError::Overloaded { .. } => ErrorCode::RequestTimedOut,
         AppendError::OutOfOrder { .. } => ErrorCode::OutOfOrderSequenceNumber,
+        AppendError::UnknownProducer { .. } => ErrorCode::UnknownProducerId,
+        AppendError::TransactionOpen => ErrorCode::InvalidTxnState,
         AppendError::Fenced { .. } => ErrorCode::InvalidProducerEpoch,
+        AppendError::CoordinatorFenced { .. } => ErrorCode::TransactionCoordinatorFenced,
     };
     Refusal::because(code, error.to_string())
 }

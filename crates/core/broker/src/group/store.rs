@@ -12,7 +12,7 @@ use crate::code::ErrorCode;
 use crate::topic::{Catalogue, NewTopic, Topic};
 use bytes::Bytes;
 use std::sync::{Arc, OnceLock};
-use systole_log::{AppendError, Log, Offset, Origin, Partition, ReadError};
+use systole_log::{AppendError, Isolation, Log, Offset, Origin, Partition, ReadError};
 use systole_wire::record::Batches;
 
 pub(crate) const TOPIC: &str = "__consumer_offsets";
@@ -139,7 +139,7 @@ fn read_all(partition: &Partition, replay: &mut Replay) {
     let bounds = partition.bounds();
     let mut next = bounds.log_start;
     while next < bounds.high_watermark {
-        match partition.read(next, READ_BYTES) {
+        match partition.read(next, READ_BYTES, Isolation::Uncommitted) {
             Ok(records) => {
                 let before = next;
                 for batch in Batches::new(records.into_bytes()).flatten() {

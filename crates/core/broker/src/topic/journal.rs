@@ -6,7 +6,7 @@
 use super::fact::{self, Fact, FactError};
 use systole_kit::{Timestamp, Uuid};
 use systole_log::{AppendError, Log, Offset, Origin, Partition, PartitionConfig, PartitionId};
-use systole_log::{ReadError, Ticket};
+use systole_log::{Isolation, ReadError, Ticket};
 use systole_wire::record::{self, Batches};
 
 /// Kafka's id for its own metadata topic.
@@ -64,7 +64,7 @@ impl Journal {
         let bounds = self.partition.bounds();
         let mut next = bounds.log_start;
         while next < bounds.high_watermark {
-            let records = match self.partition.read(next, READ_BYTES) {
+            let records = match self.partition.read(next, READ_BYTES, Isolation::Uncommitted) {
                 Ok(records) => records,
                 Err(ReadError::Damaged { last, .. }) => {
                     replayed.damaged = true;

@@ -40,6 +40,8 @@ pub(crate) struct View<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ask {
     pub(crate) from: Offset,
+    /// No batch that reaches beyond it.
+    pub(crate) until: Offset,
     pub(crate) max_bytes: usize,
     /// A place known from an earlier read, at or before `from`.
     pub(crate) hint: Option<Spot>,
@@ -69,11 +71,11 @@ impl View<'_> {
                 Err(damaged) => return Ok(Err(damaged)),
             },
         };
-        match self.read_at(&*log, spot, ask.max_bytes)? {
+        match self.read_at(&*log, spot, ask)? {
             // A damaged header claimed more offsets than it had.
             Err(damaged) if damaged.last < ask.from => {
                 match self.walk_verified(&*log, spot, ask.from)? {
-                    Ok(spot) => self.read_at(&*log, spot, ask.max_bytes),
+                    Ok(spot) => self.read_at(&*log, spot, ask),
                     Err(damaged) => Ok(Err(damaged)),
                 }
             }
@@ -85,10 +87,10 @@ impl View<'_> {
         &self,
         log: &dyn File,
         spot: Spot,
-        max_bytes: usize,
+        ask: Ask,
     ) -> io::Result<Result<Batches, Damaged>> {
         let there = self.extent.bytes.saturating_sub(spot.position);
-        let wanted = field::size(there).min(max_bytes.max(HEADER_LEN));
+        let wanted = field::size(there).min(ask.max_bytes.max(HEADER_LEN));
         let mut bytes = read_up_to(log, spot.position, wanted)?;
         if let Some(first) = Header::read(&bytes).filter(|it| it.bytes > bytes.len())
             && first.bytes as u64 <= there
@@ -100,6 +102,10 @@ impl View<'_> {
         while let Some(rest) = bytes.get(taken..).filter(|it| !it.is_empty()) {
             match batch::read_intact(rest) {
                 Some(it) if it.base == next.offset => {
+                    if it.last() >= ask.until {
+                        bytes.truncate(taken);
+                        return Ok(Ok(Batches { bytes: bytes.freeze(), next }));
+                    }
                     taken += it.bytes;
                     next.offset = it.last().next();
                     next.position += it.bytes as u64;

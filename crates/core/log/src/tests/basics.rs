@@ -2,8 +2,8 @@
 
 use super::{Batch, content, partition, small};
 use crate::{
-    AppendError, Log, Offset, OpenError, Options, Origin, Partition, PartitionConfig, ReadError,
-    Ticket,
+    AppendError, Isolation, Log, Offset, OpenError, Options, Origin, Partition, PartitionConfig,
+    ReadError, Ticket,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ fn read_all(partition: &Partition) -> Vec<Vec<u8>> {
     let mut from = partition.bounds().log_start;
     let mut batches = Vec::new();
     while from < partition.bounds().high_watermark {
-        let bytes = partition.read(from, 700).unwrap().into_bytes();
+        let bytes = partition.read(from, 700, Isolation::Uncommitted).unwrap().into_bytes();
         let mut rest = bytes.as_ref();
         while let Some(header) = crate::batch::read_intact(rest) {
             assert_eq!(header.base, from);
@@ -90,14 +90,14 @@ async fn reading_past_the_end_or_before_the_start_says_where_they_are() {
         log.done(appended.ticket).await.unwrap();
     }
     log.done(partition.delete_before(Offset::new(3)).unwrap()).await.unwrap();
-    assert!(partition.read(Offset::new(6), 100).unwrap().chunks.is_empty());
+    assert!(partition.read(Offset::new(6), 100, Isolation::Uncommitted).unwrap().chunks.is_empty());
     for asked in [2, 7] {
-        let error = partition.read(Offset::new(asked), 100).unwrap_err();
+        let error = partition.read(Offset::new(asked), 100, Isolation::Uncommitted).unwrap_err();
         let ReadError::OutOfRange { start, end, .. } = error else { panic!("{error}") };
         assert_eq!((start, end), (Offset::new(3), Offset::new(6)));
     }
     // Offset 3 is in the middle of a batch, which is served whole.
-    assert_eq!(partition.read(Offset::new(3), 1).unwrap().chunks.len(), 1);
+    assert_eq!(partition.read(Offset::new(3), 1, Isolation::Uncommitted).unwrap().chunks.len(), 1);
 }
 
 #[tokio::test]
@@ -121,7 +121,7 @@ async fn a_deleted_partition_is_gone_at_once_and_after_a_restart() {
     let ticket = log.delete(it.id()).unwrap();
     let refused = it.append(&Batch::of(1, b"x").bytes(), Origin::Client);
     assert_eq!(refused, Err(AppendError::Deleted));
-    assert!(matches!(it.read(Offset::ZERO, 1), Err(ReadError::Deleted)));
+    assert!(matches!(it.read(Offset::ZERO, 1, Isolation::Uncommitted), Err(ReadError::Deleted)));
     log.done(ticket).await.unwrap();
     assert!(log.partition(it.id()).is_none());
     drop((log, it));
@@ -179,7 +179,7 @@ async fn retention_removes_whole_segments_by_age_and_by_size() {
     let by_size = PartitionConfig { retention_bytes: Some(2_000), ..config };
     assert_eq!(start(by_size, 1_000_100).await, 14);
     assert_eq!(start(config, 2_000_000).await, 20);
-    assert!(it.read(Offset::new(20), 1).unwrap().chunks.is_empty());
+    assert!(it.read(Offset::new(20), 1, Isolation::Uncommitted).unwrap().chunks.is_empty());
     log.close();
     drop((log, it));
     let log = open(dir.path(), small());
@@ -195,7 +195,7 @@ async fn the_time_of_the_append_replaces_the_records_time_where_configured() {
     it.configure(PartitionConfig { log_append_time: true, ..PartitionConfig::default() });
     let appended = it.append(&Batch::of(1, b"x").at(5).bytes(), Origin::Client).unwrap();
     log.done(appended.ticket).await.unwrap();
-    let stored = it.read(Offset::ZERO, 1).unwrap().into_bytes();
+    let stored = it.read(Offset::ZERO, 1, Isolation::Uncommitted).unwrap().into_bytes();
     let header = crate::batch::read_intact(&stored).expect("checksum fits the new time");
     assert_eq!(header.max_timestamp, appended.append_time.unwrap().as_millis());
     let attributes = BatchHeader::read(&stored).unwrap().attributes;
@@ -245,7 +245,7 @@ async fn what_is_no_batch_is_refused() {
 #[test]
 fn another_format_version_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let body = "systole-log 2 00000000000000aa";
+    let body = "systole-log 3 00000000000000aa";
     let line = format!("{body} {:08x}\n", crc32c::crc32c(body.as_bytes()));
     let file = World::os().disk.open(&dir.path().join("format"), Open::Create).unwrap();
     file.write_all_at(line.as_bytes(), 0).unwrap();

@@ -9,7 +9,8 @@
 
 use super::{Batch, content, small};
 use crate::{
-    Log, Offset, Options, Origin, Partition, PartitionConfig, PartitionId, ReadError, Ticket,
+    Isolation, Log, Offset, Options, Origin, Partition, PartitionConfig, PartitionId, ReadError,
+    Ticket,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -436,7 +437,7 @@ fn read_all(partition: &Partition, at: &str) -> Vec<(Offset, Offset, Content)> {
     let bounds = partition.bounds();
     let (mut from, mut found) = (bounds.log_start, Vec::new());
     while from < bounds.high_watermark {
-        let read = partition.read(from, 900);
+        let read = partition.read(from, 900, Isolation::Uncommitted);
         let bytes = read.unwrap_or_else(|error: ReadError| panic!("{at}: {error}")).into_bytes();
         let mut rest = bytes.as_ref();
         while let Some(it) = crate::batch::read_intact(rest) {

@@ -4,8 +4,8 @@
 
 use super::{Batch, content, partition, small};
 use crate::{
-    AppendError, Damage, Log, Offset, Options, Origin, Partition, PartitionConfig, ReadError,
-    RecoveryReport, Ticket,
+    AppendError, Damage, Isolation, Log, Offset, Options, Origin, Partition, PartitionConfig,
+    ReadError, RecoveryReport, Ticket,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -45,7 +45,7 @@ fn append_all(log: &Log, partition: &Partition, numbers: std::ops::Range<u8>) {
 /// What each offset gives: the number of its batch, or `None` where it is refused as damaged.
 fn contents(partition: &Partition) -> Vec<Option<u8>> {
     let end = partition.bounds().high_watermark.raw();
-    let read = |offset| match partition.read(Offset::new(offset), 1) {
+    let read = |offset| match partition.read(Offset::new(offset), 1, Isolation::Uncommitted) {
         Ok(records) => {
             let bytes = records.into_bytes();
             let header = crate::batch::read_intact(&bytes).expect("intact");
@@ -183,7 +183,7 @@ fn a_read_error_of_the_disk_is_answered_and_passes() {
     append_all(&log, &it, 0..30);
     log.engine().checkpoint_now();
     disk.fail_reads_of(Some(".log"));
-    let error = it.read(Offset::ZERO, 1).unwrap_err();
+    let error = it.read(Offset::ZERO, 1, Isolation::Uncommitted).unwrap_err();
     assert_eq!((error.code().to_string(), log.status().damage), ("SYS-3022".into(), vec![]));
     append(&log, &it, 30).unwrap();
     disk.fail_reads_of(None);

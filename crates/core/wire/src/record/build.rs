@@ -33,13 +33,21 @@ pub struct BatchOptions {
     pub codec: Codec,
     pub producer: Producer,
     pub transactional: bool,
+    /// Only the broker writes such batches; see [`EndMarker`](super::EndMarker).
+    pub control: bool,
     /// A produced batch has 0; the log assigns the real one.
     pub base_offset: i64,
 }
 
 impl Default for BatchOptions {
     fn default() -> Self {
-        Self { codec: Codec::None, producer: Producer::NONE, transactional: false, base_offset: 0 }
+        Self {
+            codec: Codec::None,
+            producer: Producer::NONE,
+            transactional: false,
+            control: false,
+            base_offset: 0,
+        }
     }
 }
 
@@ -134,6 +142,9 @@ impl BatchBuilder {
         let mut attributes = Attributes::default();
         if options.transactional {
             attributes = attributes.with_transactional();
+        }
+        if options.control {
+            attributes = attributes.with_control();
         }
         let records_count = i32::try_from(count).map_err(|_| Error::TooLarge)?;
         let header = BatchHeader {

@@ -1,9 +1,9 @@
 //! Record batches, format v2: the unit in which records are produced, stored and fetched.
 //!
 //! Owns: the batch header, splitting a run of batches, the checks at the broker's door, reading
-//! records, building batches, and the few fields a broker rewrites in place.
+//! records, building batches, transaction markers, and the few fields a broker rewrites in place.
 //! Does not own: the older formats (magic 0 and 1 are named and refused), what a topic demands of
-//! its records (`broker`), control records (they come with transactions).
+//! its records (`broker`).
 //! Reading order: [`BatchHeader`] -> [`Batches`] -> [`RecordSet`] -> [`check_produced`] ->
 //! [`BatchBuilder`]. Bytes: `docs/formats/record-batch.md`.
 //!
@@ -13,6 +13,7 @@
 
 mod build;
 mod check;
+mod control;
 mod header;
 mod patch;
 mod read;
@@ -23,6 +24,7 @@ mod varint;
 
 pub use build::{BatchBuilder, BatchOptions, NewRecord, Producer, recompress};
 pub use check::{Contents, check_produced};
+pub use control::{EndMarker, Outcome};
 pub use header::{
     Attributes, BATCH_OVERHEAD, BatchHeader, HEADER_LEN, NO_PRODUCER_EPOCH, NO_PRODUCER_ID,
     NO_SEQUENCE, NO_TIMESTAMP, TimestampType, position, verify_crc,
@@ -53,6 +55,8 @@ pub enum Error {
     BaseOffset { base_offset: i64 },
     #[error("clients must not write control records")]
     Control,
+    #[error("the batch holds no end-of-transaction marker")]
+    NotAMarker,
     #[error("producer id {producer_id} with base sequence {base_sequence}")]
     Sequence { producer_id: i64, base_sequence: i32 },
     #[error("record {index}: {fault}")]

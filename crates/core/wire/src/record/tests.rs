@@ -64,6 +64,7 @@ fn options() -> impl Strategy<Value = BatchOptions> {
             codec,
             producer,
             transactional,
+            control: false,
             base_offset: 0,
         },
     )
@@ -451,4 +452,58 @@ fn debug_output_shows_sizes_and_no_payload() {
     let whole = Batches::new(batch.clone()).next().unwrap().unwrap();
     let shown = format!("{record:?} {set:?} {whole:?} {:?}", set.iter());
     assert!(!shown.contains("DOE") && !shown.contains("52, 55"), "{shown}");
+}
+
+#[test]
+fn a_marker_has_the_bytes_that_kafka_writes() {
+    let commit = EndMarker { outcome: Outcome::Commit, coordinator_epoch: 7 };
+    let batch = commit.build((4711, 3), 99).unwrap();
+    let header = BatchHeader::read(&batch).unwrap();
+    assert!(header.attributes.is_transactional() && header.attributes.is_control());
+    assert_eq!((header.producer_id, header.producer_epoch), (4711, 3));
+    assert_eq!((header.base_sequence, header.records_count), (NO_SEQUENCE, 1));
+    verify_crc(&batch).unwrap();
+    // Length 16, no attributes, deltas 0; key: version 0, type 1; value: version 0, epoch 7.
+    let record = [32, 0, 0, 0, 8, 0, 0, 0, 1, 12, 0, 0, 0, 0, 0, 7, 0];
+    assert_eq!(batch[HEADER_LEN..], record);
+    assert_eq!(EndMarker::read(&batch).unwrap(), commit);
+    let abort = EndMarker { outcome: Outcome::Abort, ..commit };
+    assert_eq!(EndMarker::read(&abort.build((1, 0), 0).unwrap()).unwrap(), abort);
+    assert!(matches!(check_produced(&batch, LIMIT, |_| {}), Err(Error::Control)));
+}
+
+#[test]
+fn what_is_no_marker_is_told_apart() {
+    let marker = EndMarker { outcome: Outcome::Abort, coordinator_epoch: 0 };
+    let batch = marker.build((1, 0), 0).unwrap();
+    let change = |at: usize, to: u8| {
+        let mut it = batch.to_vec();
+        it[at] = to;
+        EndMarker::read(&it)
+    };
+    let key = HEADER_LEN + 5;
+    assert_eq!(change(key + 1, 9).unwrap(), marker, "a later version is read as far as known");
+    for (at, to) in [(key + 3, 2), (key, 0x80), (position::ATTRIBUTES + 1, 0x10)] {
+        assert!(matches!(change(at, to), Err(Error::NotAMarker)), "byte {at}");
+    }
+    assert!(matches!(EndMarker::read(&simple(&["x"])), Err(Error::NotAMarker)));
+    let options = BatchOptions { control: true, ..BatchOptions::default() };
+    let empty = BatchBuilder::new(options).build().unwrap();
+    assert!(matches!(EndMarker::read(&empty), Err(Error::NotAMarker)));
+}
+
+proptest! {
+    #[test]
+    fn reading_a_marker_from_any_bytes_ends(
+        mut bytes in prop::collection::vec(any::<u8>(), 0..120),
+        control: bool,
+    ) {
+        if let Some(it) = bytes.get_mut(position::MAGIC) {
+            *it = 2;
+        }
+        if let Some(it) = bytes.get_mut(position::ATTRIBUTES + 1).filter(|_| control) {
+            *it = 0x30;
+        }
+        let _: Result<EndMarker, Error> = EndMarker::read(&bytes);
+    }
 }
