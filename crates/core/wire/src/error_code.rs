@@ -80,6 +80,7 @@ codes! {
     InvalidProducerIdMapping = 49, "INVALID_PRODUCER_ID_MAPPING";
     InvalidTransactionTimeout = 50, "INVALID_TRANSACTION_TIMEOUT";
     ConcurrentTransactions = 51, "CONCURRENT_TRANSACTIONS";
+    TransactionCoordinatorFenced = 52, "TRANSACTION_COORDINATOR_FENCED";
     TransactionalIdAuthorizationFailed = 53, "TRANSACTIONAL_ID_AUTHORIZATION_FAILED";
     SecurityDisabled = 54, "SECURITY_DISABLED";
     KafkaStorageError = 56, "KAFKA_STORAGE_ERROR";
