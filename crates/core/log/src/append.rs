@@ -74,7 +74,7 @@ impl Partition {
         let got =
             header.producer.map_or((-1, -1), |it| (it.epoch, it.first_sequence.unwrap_or(-1)));
         let verdict = state.producers.check(&header, origin);
-        if let Some((first, last)) = duplicate_of(verdict, got, &state)? {
+        if let Some((first, last)) = duplicate_of(verdict, got)? {
             return Ok(self.repeated(&state, first, last));
         }
         let append_time = state.config.log_append_time.then_some(now);
@@ -111,7 +111,7 @@ impl Partition {
         }
         let got = (producer_epoch, coordinator_epoch);
         let verdict = state.producers.check_marker(&marker);
-        if let Some((first, last)) = duplicate_of(verdict, got, &state)? {
+        if let Some((first, last)) = duplicate_of(verdict, got)? {
             return Ok(self.repeated(&state, first, last));
         }
         let bytes = batch::place(&batch, state.next, None).map_err(|_| malformed)?;
@@ -169,9 +169,7 @@ impl Partition {
 fn duplicate_of(
     verdict: Verdict,
     (epoch, got): (i16, i32),
-    state: &State,
 ) -> Result<Option<(Offset, Offset)>, AppendError> {
-    let log_start = state.log_start;
     match verdict {
         Verdict::Append => Ok(None),
         Verdict::Duplicate { first, last } => Ok(Some((first, last))),
@@ -180,7 +178,7 @@ fn duplicate_of(
             Err(AppendError::CoordinatorFenced { current, got })
         }
         Verdict::OutOfOrder { expected } => Err(AppendError::OutOfOrder { expected, got }),
-        Verdict::Unknown => Err(AppendError::UnknownProducer { got, log_start }),
+        Verdict::Unknown => Err(AppendError::UnknownProducer { got }),
         Verdict::TransactionOpen => Err(AppendError::TransactionOpen),
     }
 }

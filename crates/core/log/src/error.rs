@@ -67,7 +67,7 @@ pub enum AppendError {
     OutOfOrder { expected: i32, got: i32 },
     /// What it wrote before may have been forgotten: it begins again with a new epoch.
     #[error("nothing is known of the producer, whose sequence is {got}")]
-    UnknownProducer { got: i32, log_start: Offset },
+    UnknownProducer { got: i32 },
     /// Its batches must belong to the transaction.
     #[error("a batch outside the producer's open transaction")]
     TransactionOpen,

@@ -6,8 +6,9 @@
 //! node has nothing else to offer. `timeout_ms` is not obeyed: an answer before the outcome is
 //! known would only make clients repeat. A partition named twice in a request is appended to twice.
 //! A failed sync fails every partition of the request. A repeated batch is answered without a
-//! timestamp; Kafka gives the batch's. The log start is told with success only. Versions 0 to 2 are
-//! advertised, as Kafka does for old librdkafka, and not served. Transactional batches are refused:
+//! timestamp; Kafka gives the batch's. The log start is told with success and UNKNOWN_PRODUCER_ID
+//! only. A producer of which nothing is known must begin at sequence 0: OUT_OF_ORDER_SEQUENCE_NUMBER,
+//! or UNKNOWN_PRODUCER_ID if it may have been forgotten. Versions 0 to 2 are advertised, as Kafka does for old librdkafka, and not served. Transactional batches are refused:
 //! there are no transactions.
 
 use super::{Call, Handler, Need, Reply, place};
@@ -120,7 +121,15 @@ impl Work {
             }
             Err(refusal) => {
                 self.failed = true;
-                refused(asked.index, self.call.code(refusal.code), refusal)
+                let forgotten = refusal.code == ErrorCode::UnknownProducerId;
+                let mut answer = refused(asked.index, self.call.code(refusal.code), refusal);
+                if forgotten && let Ok(topic) = topic {
+                    // The Java client asks again until it is told.
+                    let partition = place::partition(&self.call.ctx, topic, asked.index);
+                    answer.log_start_offset =
+                        partition.map_or(-1, |it| it.bounds().log_start.raw());
+                }
+                answer
             }
         }
     }
