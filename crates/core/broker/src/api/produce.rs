@@ -7,9 +7,10 @@
 //! known would only make clients repeat. A partition named twice in a request is appended to twice.
 //! A failed sync fails every partition of the request. A repeated batch is answered without a
 //! timestamp; Kafka gives the batch's. The log start is told with success and UNKNOWN_PRODUCER_ID
-//! only. A producer of which nothing is known must begin at sequence 0: OUT_OF_ORDER_SEQUENCE_NUMBER,
-//! or UNKNOWN_PRODUCER_ID if it may have been forgotten. Versions 0 to 2 are advertised, as Kafka does for old librdkafka, and not served. Transactional batches are refused:
-//! there are no transactions.
+//! only. A producer of which nothing is known must begin at sequence 0, or is told
+//! OUT_OF_ORDER_SEQUENCE_NUMBER, and UNKNOWN_PRODUCER_ID if it may have been forgotten. Versions 0
+//! to 2 are advertised, as Kafka does for old librdkafka, and not served. Transactional batches are
+//! refused: there are no transactions.
 
 use super::{Call, Handler, Need, Reply, place};
 use crate::admission::{Refusal, admit};
