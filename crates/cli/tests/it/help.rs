@@ -133,14 +133,17 @@ fn an_error_code_is_explained() {
 fn a_wrong_configuration_is_refused_with_every_problem() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("systole.toml");
-    std::fs::write(&file, "[broker]\nnode_id = -1\nprot = 1\n[gateway]\nlisten = '0.0.0.0:80'\n")
-        .unwrap();
+    std::fs::write(
+        &file,
+        "[logs]\nlevle = 'info'\n[broker]\nnode_id = -1\n[gateway]\nlisten = '0.0.0.0:80'\n",
+    )
+    .unwrap();
     check(
         &["config", "check", file.to_str().unwrap()],
         &expect![[r#"
             exit 1
             error[SYS-1001]: the configuration cannot be used:
-              broker.prot: unknown field `prot`, expected one of `dir`, `listen`, `advertised`, `node_id`, `auto_create_topics`, `partitions_default`, `request_bytes_max`, `requests_in_flight_bytes_max`, `requests_in_flight_max`, `connections_max`, `connections_per_address_max`, `connections_idle_max`, `frame_wait_max`, `maintenance_interval`, `groups`; `systole config default` lists every setting
+              logs.levle: unknown field `levle`, expected `level` or `form`; `systole config default` lists every setting
               broker.node_id: is negative; use 0 or more
               gateway.listen: the http listener 0.0.0.0:80 is open to the network and asks nobody who they are; listen on 127.0.0.1 or [::1]
               cure: Correct each place; `systole config default` lists every setting with its meaning, and `systole config check FILE` tries a file without starting anything.
