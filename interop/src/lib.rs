@@ -1,6 +1,7 @@
 //! Finding, installing and running the clients that other people wrote.
 //!
-//! Owns: [`Runtime`] (is it there, prepare it once), [`run`] (a command with a deadline).
+//! Owns: [`Runtime`] (is it there, prepare it once), [`run`] (a command with a deadline),
+//! [`systole`] (our own command).
 //! Does not own: the node under test (`testkit`) or what the clients must show (`tests/it`).
 #![allow(clippy::disallowed_methods)] // a test tool: it runs programs and reads their files
 
@@ -29,7 +30,7 @@ impl Runtime {
     /// The programs without which nothing goes.
     fn needs(self) -> &'static [&'static str] {
         match self {
-            Self::Java => &["java", "mvn"],
+            Self::Java => &["java", "jshell", "mvn"],
             Self::Python => &["python3"],
             Self::Go => &["go"],
             Self::Node => &["node", "npm"],
@@ -96,6 +97,29 @@ impl Runtime {
         command.args([bootstrap, prefix]);
         Ok(command)
     }
+}
+
+/// Where `python3` knows confluent-kafka, once [`Runtime::Python`] is prepared.
+pub fn python_dir() -> anyhow::Result<PathBuf> {
+    Ok(cache()?.join("python/bin"))
+}
+
+/// The command `systole` of this checkout, built if need be.
+pub fn systole() -> anyhow::Result<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["build", "-p", "systole-cli", "--message-format=json-render-diagnostics"])
+        .current_dir(here(".."))
+        .stderr(Stdio::inherit())
+        .output()?;
+    anyhow::ensure!(output.status.success(), "systole does not build");
+    let executable = |line: &str| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        let path = message["executable"].as_str()?;
+        (message["target"]["name"] == "systole").then(|| PathBuf::from(path))
+    };
+    let found = String::from_utf8_lossy(&output.stdout).lines().find_map(executable);
+    found.ok_or_else(|| anyhow::anyhow!("cargo built no systole"))
 }
 
 /// `interop/kafka/kafka ARGS`: the starter of a real Apache Kafka, and its tools.

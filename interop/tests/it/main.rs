@@ -2,6 +2,7 @@
 //! names, to see what Apache Kafka answers).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)] // tests
 
+mod demo;
 mod java;
 mod kcat;
 mod programs;
@@ -17,16 +18,23 @@ struct Target {
     _node: Option<Arc<EmbeddedNode>>,
 }
 
-/// The broker under test, if the case can run here. Says why not; where CI demands all clients,
-/// that is a failure.
-fn target(runtimes: &[Runtime]) -> Option<Target> {
+/// Whether the case can run here. Says why not; where CI demands all clients, that is a failure.
+fn can_run(runtimes: &[Runtime]) -> bool {
     for runtime in runtimes {
         if let Err(Missing(why)) = runtime.prepare().expect("the client can be installed") {
             let demanded = std::env::var_os("SYSTOLE_REQUIRE_INTEROP").is_some();
             assert!(!demanded, "SYSTOLE_REQUIRE_INTEROP is set, but {why}");
             eprintln!("skipped: {why}");
-            return None;
+            return false;
         }
+    }
+    true
+}
+
+/// The broker under test, if the case can run here.
+fn target(runtimes: &[Runtime]) -> Option<Target> {
+    if !can_run(runtimes) {
+        return None;
     }
     if let Ok(bootstrap) = std::env::var("SYSTOLE_INTEROP_BOOTSTRAP") {
         return Some(Target { bootstrap, _node: None });

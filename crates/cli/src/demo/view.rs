@@ -23,7 +23,7 @@ const REDRAW: Duration = Duration::from_millis(250);
 /// Between two looks at the keyboard.
 const KEYS: Duration = Duration::from_millis(100);
 /// Lines that the invitation needs on 100 columns.
-const INVITATION_LINES: u16 = 16;
+const INVITATION_LINES: u16 = 18;
 
 /// Draws until someone presses `q` or Ctrl-C, or asks by a signal.
 pub(crate) async fn run(invitation: &Invitation, board: &Mutex<Board>, cx: &Context) -> Result {
@@ -163,9 +163,14 @@ mod tests {
         let mut terminal = Terminal::new(TestBackend::new(100, 40)).unwrap();
         terminal.draw(|frame| draw(frame, (&mut board, now), &invitation)).unwrap();
         let screen = terminal.backend().to_string();
-        for wanted in
-            ["clinical.observation", "patient 1", "observation created", "12:00:00", "kcat"]
-        {
+        for wanted in [
+            "clinical.observation",
+            "patient 1",
+            "observation created",
+            "12:00:00",
+            "kcat",
+            "KAFKA_HOME",
+        ] {
             assert!(screen.contains(wanted), "{wanted} is missing:\n{screen}");
         }
         assert!(!screen.to_lowercase().contains("doe"), "{screen}");
