@@ -7,16 +7,18 @@
 //! the middle of a recovery), open again, check, go on. A failure prints its seed; running that
 //! seed alone repeats it.
 
+use super::ledger::{Act, Ledger, Line, consume};
 use super::{Batch, content, small};
 use crate::{
-    Isolation, Log, Offset, Options, Origin, Partition, PartitionConfig, PartitionId, ReadError,
-    Ticket,
+    Appended, Isolation, Log, Marker, Offset, Options, Origin, Partition, PartitionConfig,
+    PartitionId, ProducerState, ReadError, Ticket, lock,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use systole_kit::{Timestamp, Uuid};
+use systole_wire::record::{EndMarker, Outcome};
 use systole_world::sim::{HandClock, SeededRandom, SimDisk};
 use systole_world::{Random, World};
 
@@ -24,6 +26,11 @@ use systole_world::{Random, World};
 const CRASHES: usize = 2_500;
 /// A number in this variable runs so many instead, from the same seeds on.
 const MORE: &str = "SYSTOLE_LOG_CRASHES";
+const PRODUCERS: u64 = 4;
+const PRODUCERS_I: i64 = 4;
+/// Those that write in transactions, and the version of these.
+const VERSIONS: [(i64, i16); 2] = [(2, 2), (3, 1)];
+const COORDINATOR_EPOCH: i32 = 5;
 
 #[test]
 fn crashes_between_any_two_changes_lose_nothing_that_was_acknowledged() {
@@ -70,9 +77,7 @@ struct Promise {
     content: Content,
     ticket: Ticket,
     acknowledged: bool,
-    /// Producer and first sequence.
-    producer: Option<(i64, i32)>,
-    count: i32,
+    line: Line,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -87,6 +92,8 @@ impl std::fmt::Debug for Content {
 #[derive(Debug, Default)]
 struct Promised {
     batches: Vec<Promise>,
+    /// What `batches` imply.
+    ledger: Ledger,
     created: Option<Ticket>,
     deleted: Option<Ticket>,
     gone: bool,
@@ -99,6 +106,31 @@ struct Promised {
 impl Promised {
     fn end(&self) -> Offset {
         self.batches.last().map_or(self.start_asked, |it| it.end)
+    }
+    fn push(&mut self, appended: &Appended, content: &[u8], (id, epoch, act): (i64, i16, Act)) {
+        let (first, last) = (appended.base_offset, appended.last_offset);
+        let line = Line { first, last, producer: (id >= 0).then_some((id, epoch)), act };
+        self.ledger.enter(line);
+        self.batches.push(Promise {
+            base: first,
+            end: last.next(),
+            content: Content(content.to_vec()),
+            ticket: appended.ticket,
+            acknowledged: false,
+            line,
+        });
+    }
+    /// Epoch and next sequence of a producer.
+    fn next_of(&self, id: i64) -> (i16, i32) {
+        let known = self.ledger.producers.get(&id);
+        known.map_or((0, 0), |it| (it.epoch, it.last_sequence.map_or(0, |it| it + 1)))
+    }
+    /// Where a transaction begins that has no durable marker.
+    fn first_undecided(&self) -> Option<Offset> {
+        self.ledger.open_first(|marker| {
+            let at = self.batches.binary_search_by_key(&marker, |it| it.base);
+            at.is_ok_and(|at| self.batches[at].acknowledged)
+        })
     }
 }
 
@@ -213,6 +245,7 @@ impl Life {
                 self.log().engine().commit_group();
             }
             46 => drop(self.log().engine().sync_relaxed()),
+            47..=53 => self.end_transaction(),
             _ => self.append(),
         }
     }
@@ -252,25 +285,44 @@ impl Life {
         payload.extend_from_slice(&self.counter.to_le_bytes());
         let mut batch = Batch::of(count, &payload).at(self.clock_millis());
         let promised = self.model.get_mut(&partition.id()).expect("in the model");
-        let producer = self.dice.next_u64().is_multiple_of(2).then(|| {
-            let id = i64::try_from(self.dice.next_u64() % 2).unwrap();
-            (id, next_sequence(&promised.batches, id))
-        });
-        if let Some((id, sequence)) = producer {
-            batch = batch.by(id, 0, sequence);
+        let id = i64::try_from(self.dice.next_u64() % (2 * PRODUCERS)).unwrap();
+        let id = if id < PRODUCERS_I { id } else { -1 };
+        let (epoch, sequence) = promised.next_of(id);
+        let transactional = VERSIONS.iter().any(|it| it.0 == id);
+        if id >= 0 {
+            batch = batch.by(id, epoch, sequence);
+        }
+        if transactional {
+            batch = batch.in_transaction();
         }
         let bytes = batch.bytes();
         let Ok(appended) = partition.append(&bytes, Origin::Client) else { return };
         assert!(!appended.duplicate);
-        promised.batches.push(Promise {
-            base: appended.base_offset,
-            end: appended.last_offset.next(),
-            content: Content(content(&bytes).to_vec()),
-            ticket: appended.ticket,
-            acknowledged: false,
-            producer,
-            count,
-        });
+        let act = Act::Data { sequence: (id >= 0).then_some(sequence), transactional };
+        promised.push(&appended, content(&bytes), (id, epoch, act));
+    }
+
+    fn end_transaction(&mut self) {
+        let Some(partition) = self.some_partition() else { return };
+        let (id, version) = VERSIONS[usize::try_from(self.below(2)).unwrap()];
+        let outcome = if self.below(2) == 0 { Outcome::Commit } else { Outcome::Abort };
+        let promised = self.model.get_mut(&partition.id()).expect("in the model");
+        let (epoch, _) = promised.next_of(id);
+        let epoch = if version == 2 { epoch + 1 } else { epoch };
+        let is_new = version == 2
+            || !promised.ledger.ended.contains_key(&id)
+            || promised.ledger.producers[&id].transaction_start.is_some();
+        let now = self.world.clock.now().as_millis();
+        let Ok(appended) = partition.append_marker(marker((id, epoch, version), outcome)) else {
+            return;
+        };
+        assert_eq!(appended.duplicate, !is_new, "seed {}", self.seed);
+        if is_new {
+            let bytes = EndMarker { outcome, coordinator_epoch: COORDINATOR_EPOCH };
+            let bytes = bytes.build((id, epoch), now).unwrap();
+            let act = Act::Marker { outcome, coordinator_epoch: COORDINATOR_EPOCH };
+            promised.push(&appended, content(&bytes), (id, epoch, act));
+        }
     }
 
     fn clock_millis(&self) -> i64 {
@@ -330,6 +382,9 @@ impl Life {
             if promised.deleted.is_some_and(done) {
                 promised.gone = true;
             }
+        }
+        for partition in log.partitions() {
+            check_last_stable(&partition, &self.model[&partition.id()], self.seed);
         }
     }
 
@@ -400,36 +455,109 @@ impl Life {
         // What is there now stays; what is not will never be.
         promised.batches.retain(|it| it.end <= end);
         promised.batches.iter_mut().for_each(|it| it.acknowledged = true);
+        promised.ledger = Ledger::of(promised.batches.iter().map(|it| it.line));
         promised.start_done = start;
         promised.start_asked = start;
         promised.trims.clear();
         (promised.created, promised.deleted) = (None, None);
         self.configure(partition);
         check_producers(partition, promised, &at);
+        check_transactions(partition, promised, (self.dice.next_u64(), &at));
     }
 }
 
-/// Repeating what is there must be recognised. (That the next sequence is accepted shows when the
-/// life goes on.)
+/// What is known of each producer is what its batches say, and repeating what is there is
+/// recognised. (That the next sequence is accepted shows when the life goes on.)
 fn check_producers(partition: &Partition, promised: &Promised, at: &str) {
-    for id in 0..2 {
-        let mine = promised.batches.iter().rfind(|it| it.producer.is_some_and(|it| it.0 == id));
-        if let Some(newest) = mine {
-            let sequence = newest.producer.expect("filtered").1;
-            let again = Batch::of(newest.count, b"again").by(id, 0, sequence).bytes();
-            let appended = partition.append(&again, Origin::Client);
-            let appended = appended.unwrap_or_else(|error| panic!("{at}: producer {id}: {error}"));
-            assert!(
-                appended.duplicate && appended.base_offset == newest.base,
-                "{at}: {appended:?}"
-            );
+    let known = partition.producers().into_iter();
+    let known: Vec<_> =
+        known.map(|it| ProducerState { last_append_at: Timestamp::default(), ..it }).collect();
+    let expected: Vec<_> = promised.ledger.producers.values().copied().collect();
+    assert_eq!(known, expected, "{at}");
+    for id in 0..PRODUCERS_I {
+        let mut mine =
+            promised.batches.iter().filter(|it| it.line.producer.is_some_and(|it| it.0 == id));
+        let newest = mine.rfind(|it| matches!(it.line.act, Act::Data { .. }));
+        let epoch = promised.next_of(id).0;
+        let again = match newest.map(|it| (it.line, it.line.act)) {
+            Some((line, Act::Data { sequence, transactional }))
+                if line.producer == Some((id, epoch)) =>
+            {
+                let count = i32::try_from(line.last.raw() - line.first.raw()).unwrap() + 1;
+                let it = Batch::of(count, b"again").by(id, epoch, sequence.expect("has one"));
+                let it = if transactional { it.in_transaction() } else { it };
+                Some((partition.append(&it.bytes(), Origin::Client), line.first))
+            }
+            _ => None,
+        };
+        let version = VERSIONS.iter().find(|it| it.0 == id).map_or(0, |it| it.1);
+        let marked = promised.ledger.ended.get(&id).filter(|_| version == 2);
+        let marked = marked.map(|first| {
+            let it = marker((id, epoch, version), Outcome::Commit);
+            (partition.append_marker(it), *first)
+        });
+        for (appended, first) in again.into_iter().chain(marked) {
+            let it = appended.unwrap_or_else(|error| panic!("{at}: producer {id}: {error}"));
+            assert!(it.duplicate && it.base_offset == first, "{at}: {it:?}");
         }
     }
 }
 
-fn next_sequence(batches: &[Promise], producer: i64) -> i32 {
-    let mine = batches.iter().rev().find(|it| it.producer.is_some_and(|it| it.0 == producer));
-    mine.map_or(0, |it| it.producer.expect("filtered").1 + it.count)
+/// Open and aborted transactions are those of the batches that are there, and a reader of committed
+/// records gets these and no others.
+fn check_transactions(partition: &Partition, promised: &Promised, (dice, at): (u64, &str)) {
+    let bounds = partition.bounds();
+    let open = partition.open_transactions();
+    let open: Vec<_> = open.iter().map(|it| (it.producer_id, it.first)).collect();
+    let expected = promised.ledger.transactions.iter().filter(|it| it.2.is_none());
+    let expected: Vec<_> = expected.map(|it| (it.0, it.1)).collect();
+    assert_eq!(open, expected, "{at}");
+    let aborted = lock(&partition.shared.state).transactions.aborted_below(bounds.high_watermark);
+    let expected = promised.ledger.aborted.iter().filter(|it| it.last >= bounds.log_start);
+    assert!(aborted.iter().eq(expected), "{at}: {aborted:?} {:?}", promised.ledger.aborted);
+
+    let span = u64::try_from(bounds.last_stable.raw() - bounds.log_start.raw()).unwrap() + 1;
+    let from = bounds.log_start.plus(i64::try_from(dice % span).unwrap());
+    let (mut next, mut got) = (from, Vec::new());
+    while next < bounds.last_stable {
+        let records = partition.read(next, 700, Isolation::Committed).expect(at);
+        assert!(records.end > next && records.end <= bounds.last_stable, "{at}: {records:?}");
+        next = records.end;
+        let aborted = records.aborted.clone();
+        got.extend(consume(&split(&records.into_bytes()), &aborted));
+    }
+    assert_eq!(got, promised.ledger.visible((from, bounds.last_stable)), "{at}, from {from}");
+}
+
+fn split(mut bytes: &[u8]) -> Vec<Vec<u8>> {
+    let mut batches = Vec::new();
+    while let Some(it) = crate::batch::read_intact(bytes) {
+        let (batch, rest) = bytes.split_at(it.bytes);
+        batches.push(batch.to_vec());
+        bytes = rest;
+    }
+    batches
+}
+
+/// At every moment: up to the first transaction whose marker is not known to be durable.
+fn check_last_stable(partition: &Partition, promised: &Promised, seed: u64) {
+    if promised.deleted.is_some() {
+        return;
+    }
+    let bounds = partition.bounds();
+    let undecided = promised.first_undecided().unwrap_or(bounds.high_watermark);
+    let expected = undecided.max(bounds.log_start).min(bounds.high_watermark);
+    assert_eq!(bounds.last_stable, expected, "seed {seed}, {bounds:?}");
+}
+
+fn marker((producer_id, epoch, version): (i64, i16, i16), outcome: Outcome) -> Marker {
+    Marker {
+        producer_id,
+        producer_epoch: epoch,
+        outcome,
+        coordinator_epoch: COORDINATOR_EPOCH,
+        transaction_version: version,
+    }
 }
 
 /// First offset, end and content of every batch that can be read.

@@ -1,10 +1,12 @@
 //! What the whole log promises, on the real disk and on the simulated one.
 //!
-//! Owns: batches and small settings for tests. Reading order: [`basics`] -> `crash` -> `faults`.
+//! Owns: batches and small settings for tests. Reading order: [`basics`] -> `crash` (with its model
+//! `ledger`) -> `faults`.
 
 mod basics;
 mod crash;
 mod faults;
+mod ledger;
 
 use crate::{Options, PartitionId};
 use systole_kit::Uuid;
@@ -17,11 +19,18 @@ pub(crate) struct Batch {
     pub(crate) payload: Vec<u8>,
     /// Producer id, epoch, first sequence.
     pub(crate) producer: (i64, i16, i32),
+    pub(crate) transactional: bool,
 }
 
 impl Batch {
     pub(crate) fn of(count: i32, payload: &[u8]) -> Self {
-        Self { count, timestamp: 0, payload: payload.to_vec(), producer: (-1, -1, -1) }
+        Self {
+            count,
+            timestamp: 0,
+            payload: payload.to_vec(),
+            producer: (-1, -1, -1),
+            transactional: false,
+        }
     }
     pub(crate) fn at(self, timestamp: i64) -> Self {
         Self { timestamp, ..self }
@@ -29,10 +38,13 @@ impl Batch {
     pub(crate) fn by(self, id: i64, epoch: i16, sequence: i32) -> Self {
         Self { producer: (id, epoch, sequence), ..self }
     }
+    pub(crate) fn in_transaction(self) -> Self {
+        Self { transactional: true, ..self }
+    }
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let (id, epoch, sequence) = self.producer;
         let mut covered = Vec::new();
-        covered.extend_from_slice(&0_i16.to_be_bytes());
+        covered.extend_from_slice(&(i16::from(self.transactional) << 4).to_be_bytes());
         covered.extend_from_slice(&(self.count - 1).to_be_bytes());
         covered.extend_from_slice(&self.timestamp.to_be_bytes());
         covered.extend_from_slice(&self.timestamp.to_be_bytes());
