@@ -139,6 +139,7 @@ impl Partition {
         let shared = Arc::clone(&self.shared);
         let ticket = self.engine.enqueue(Queued::new(shared, entry, durable))?;
         state.latest = ticket;
+        self.engine.note_producers(header.producer.map_or(0, |it| it.id.saturating_add(1)));
         state.push(Stored { header, bytes }, now);
         Ok(Appended {
             base_offset: header.base,

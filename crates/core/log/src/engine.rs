@@ -25,7 +25,7 @@ use crate::wal::{Entry, Kind, Wal};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, RwLock};
 use systole_world::{File, World};
 use tokio::sync::Notify;
@@ -62,6 +62,8 @@ pub(crate) struct Engine {
     pub(crate) out_of_space: AtomicBool,
     pub(crate) room: Notify,
     next_key: AtomicU64,
+    /// No producer that ever wrote has this id or a higher one.
+    producers_end: AtomicI64,
 }
 
 #[derive(Debug)]
@@ -131,6 +133,7 @@ impl Engine {
             out_of_space: AtomicBool::new(false),
             room: Notify::new(),
             next_key: AtomicU64::new(0),
+            producers_end: AtomicI64::new(0),
         }
     }
 
@@ -143,6 +146,15 @@ impl Engine {
     /// A key for the open handles of a new segment.
     pub(crate) fn next_key(&self) -> u64 {
         self.next_key.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn producers_end(&self) -> i64 {
+        self.producers_end.load(Ordering::Relaxed)
+    }
+    pub(crate) fn note_producers(&self, end: i64) {
+        if end > self.producers_end() {
+            self.producers_end.fetch_max(end, Ordering::Relaxed);
+        }
     }
 
     /// Whether [`crate::Partition::append`] may take `bytes` more.

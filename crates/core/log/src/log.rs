@@ -128,9 +128,11 @@ impl Log {
         }
         let shared = self.engine.new_shared(id, config);
         let mut state = lock(&shared.state);
-        let entry = Entry::control(Kind::Create, id, Offset::ZERO);
+        let older = self.engine.producers_end();
+        let entry = Entry::control(Kind::Create, id, Offset::new(older));
         let ticket = self.engine.enqueue(Queued::new(Arc::clone(&shared), entry, true))?;
         state.latest = ticket;
+        state.producers.begin_below(older);
         drop(state);
         partitions.insert(id, Arc::clone(&shared));
         drop(partitions);

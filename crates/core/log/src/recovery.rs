@@ -255,6 +255,7 @@ impl Recovery<'_> {
             let mut state = lock(&shared.state);
             (state.log_start, state.next) = (saved.log_start, saved.end);
             state.producers = saved.producers;
+            self.engine.note_producers(state.producers.end());
             let open = state.producers.settled_open();
             state.transactions = transactions::Transactions::new(open, saved.aborted);
             for (base, extent) in saved.segments {
@@ -397,7 +398,7 @@ impl Recovery<'_> {
             shared
         };
         match place.kind {
-            Kind::Create => {}
+            Kind::Create => lock(&shared.state).producers.begin_below(place.first.raw()),
             Kind::Trim => {
                 self.engine.publish_trim(&shared, place.first);
                 // Now: a segment that went then must not be appended to.
@@ -437,6 +438,7 @@ impl Recovery<'_> {
         let end = stored.header.last().next();
         self.engine.tail_bytes.fetch_add(stored.bytes.len() as u64, Ordering::Relaxed);
         let mut state = lock(&shared.state);
+        self.engine.note_producers(stored.header.producer.map_or(0, |it| it.id.saturating_add(1)));
         state.push(stored, now);
         drop(state);
         self.engine.publish_batch(shared, end, true);

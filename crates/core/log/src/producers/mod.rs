@@ -16,7 +16,8 @@
 //! sequence 0, and so must tell apart
 //! - a producer that was never here: OUT_OF_ORDER_SEQUENCE_NUMBER. The Java client waits for the
 //!   batch before, librdkafka starts over with a new epoch; both deliver everything in order.
-//! - one that was here and may have been forgotten ([`Producers::expire`]):
+//! - one that was here and may have been forgotten ([`Producers::expire`]), or wrote to a partition
+//!   that was deleted and made again under the same name while it went on:
 //!   UNKNOWN_PRODUCER_ID, upon which both begin a new epoch at sequence 0 and send the batch again
 //!   (KIP-360; in a transaction they abort it first). The other error is fatal to librdkafka
 //!   in this case, and the Java client needs the log start in the answer.
@@ -170,6 +171,16 @@ impl Producers {
     /// The state as of the end of the segments. The caller notes again what is left behind it.
     pub(crate) fn roll_back(&mut self) {
         self.pending.clear();
+    }
+
+    /// Producers with ids below `id` are older than the partition.
+    pub(crate) fn begin_below(&mut self, id: i64) {
+        self.forgotten_below = self.forgotten_below.max(id);
+    }
+    /// No producer that is or was known here has this id or a higher one.
+    pub(crate) fn end(&self) -> i64 {
+        let ids = self.settled.keys().chain(self.pending.keys());
+        ids.max().map_or(0, |it| it.saturating_add(1)).max(self.forgotten_below)
     }
 
     /// Forgets those who wrote nothing since, except those with an open transaction.

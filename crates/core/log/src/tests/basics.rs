@@ -218,6 +218,24 @@ async fn a_repeated_batch_is_answered_with_its_first_offsets_after_a_restart_too
 }
 
 #[tokio::test]
+async fn a_producer_older_than_the_partition_is_told_to_begin_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    for restart in [false, true] {
+        let log = open(dir.path(), small());
+        let old = if restart { log.partitions()[0].clone() } else { create(&log, 0).await };
+        let ticket = old.append(&Batch::of(1, b"x").by(7, 0, 0).bytes(), Origin::Client).unwrap();
+        log.done(ticket.ticket).await.unwrap();
+        let new = create(&log, if restart { 2 } else { 1 }).await;
+        let first = |id, sequence| {
+            new.append(&Batch::of(1, b"x").by(id, 0, sequence).bytes(), Origin::Client)
+        };
+        assert_eq!(first(7, 1), Err(AppendError::UnknownProducer { got: 1 }));
+        assert_eq!(first(8, 1), Err(AppendError::OutOfOrder { expected: 0, got: 1 }));
+        assert!(first(6, 0).is_ok());
+    }
+}
+
+#[tokio::test]
 async fn a_relaxed_partition_answers_before_the_sync() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path(), small());

@@ -142,6 +142,8 @@ struct Life {
     clock: HandClock,
     world: World,
     log: Option<Log>,
+    /// Whether the last stop was orderly, if that is certain.
+    clean: Option<bool>,
     model: BTreeMap<PartitionId, Promised>,
     counter: u64,
 }
@@ -157,7 +159,8 @@ impl Life {
         };
         let dice = SeededRandom::new(seed);
         let model = BTreeMap::new();
-        Self { seed, flavour, dice, disk, clock, world, log: None, model, counter: 0 }
+        let (log, clean, counter) = (None, Some(true), 0);
+        Self { seed, flavour, dice, disk, clock, world, log, clean, model, counter }
     }
 
     fn below(&self, count: u64) -> u64 {
@@ -188,6 +191,7 @@ impl Life {
             if !self.disk.is_off() {
                 self.settle_all_open();
                 self.disk.kill();
+                self.clean = Some(true);
                 return false;
             }
         }
@@ -203,6 +207,7 @@ impl Life {
                 self.disk.power_off_after(u64::MAX);
                 let seed = self.seed;
                 assert!(report.damage.is_empty(), "seed {seed}: {report:?}");
+                assert_eq!(report.clean, self.clean.unwrap_or(report.clean), "seed {seed}");
                 self.log = Some(log);
                 true
             }
@@ -214,7 +219,7 @@ impl Life {
     }
 
     fn crash(&mut self) {
-        self.log = None;
+        self.clean = self.log.take().map(|_| false); // in a recovery: nothing can be lost
         let power_loss = self.flavour.power_loss || self.below(4) == 0;
         if power_loss {
             self.disk.crash(self.dice.next_u64());

@@ -24,13 +24,16 @@ pub(super) struct Line {
     pub(super) act: Act,
 }
 
+/// A marker and what it says.
+type End = (Offset, Outcome);
+
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     pub(super) producers: BTreeMap<i64, ProducerState>,
     /// The marker of the producer's present epoch.
     pub(super) ended: BTreeMap<i64, Offset>,
     /// The first data batch of each transaction, and its marker and outcome if it has one.
-    pub(super) transactions: Vec<(i64, Offset, Option<(Offset, Outcome)>)>,
+    pub(super) transactions: Vec<(i64, Offset, Option<End>)>,
     pub(super) aborted: Vec<Aborted>,
     /// Offsets of data batches with the transaction that they belong to.
     data: Vec<(Offset, Offset, Option<usize>)>,

@@ -1,12 +1,14 @@
 //! What the whole log promises, on the real disk and on the simulated one.
 //!
 //! Owns: batches and small settings for tests. Reading order: [`basics`] -> `crash` (with its model
-//! `ledger`) -> `faults`.
+//! `ledger`) -> `faults`; `formats` has directories of earlier versions.
 
 mod basics;
 mod crash;
 mod faults;
+mod formats;
 mod ledger;
+mod transactions;
 
 use crate::{Options, PartitionId};
 use systole_kit::Uuid;
