@@ -39,8 +39,10 @@ enum Outcome {
 
 const WORKSPACE_TESTS: &[&str] =
     &["test", "--workspace", "--exclude", "systole-interop", "--no-fail-fast"];
+/// A look at each target; a hunt takes longer.
+const FUZZ: &[&str] = &["run", "-q", "-p", "systole-fuzz", "--", "--seconds", "5"];
 /// In this order, so that the cheap ones speak first.
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     Step { name: "format", program: Program::Cargo, arguments: &["fmt", "--all", "--check"] },
     Step { name: "tidy", program: Program::Chore, arguments: &["tidy"] },
     Step {
@@ -59,6 +61,7 @@ const STEPS: [Step; 8] = [
         program: Program::Cargo,
         arguments: &["test", "-p", "systole-interop"],
     },
+    Step { name: "fuzz", program: Program::Cargo, arguments: FUZZ },
     Step {
         name: "licences",
         program: Program::OptionalCargo("deny"),

@@ -34,7 +34,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("integration", &["gateway", "webhooks", "routing", "bridges", "graph"]),
     ("management", &["topology", "playback", "governance", "console"]),
     ("", &["node", "cli", "testkit"]),
-    ("tools", &["interop", "bench", "xtask"]),
+    ("tools", &["interop", "bench", "fuzz", "xtask"]),
 ];
 /// Who may be used by whom alone.
 const DOORS: [(&str, &str); 2] = [("systole-log", "broker"), ("rdkafka", "client")];

@@ -19,6 +19,8 @@ pub struct Entry {
     pub key: Option<i16>,
     pub versions: RangeInclusive<i16>,
     pub flexible_from: Option<i16>,
+    /// Encodes the message with nothing in it.
+    pub empty: fn(i16) -> Result<Bytes, EncodeError>,
     /// Decodes and drops; answers the bytes that were not read.
     pub decode: fn(Bytes, i16) -> Result<Bytes, DecodeError>,
     /// Decodes in one version and encodes in another.
@@ -54,6 +56,7 @@ impl Entry {
             key,
             versions: M::VERSIONS,
             flexible_from: M::FLEXIBLE_FROM,
+            empty: empty::<M>,
             decode: decode::<M>,
             recode: recode::<M>,
         }
@@ -61,6 +64,12 @@ impl Entry {
     pub fn is_flexible(&self, version: i16) -> bool {
         self.flexible_from.is_some_and(|it| version >= it)
     }
+}
+
+fn empty<M: Message>(version: i16) -> Result<Bytes, EncodeError> {
+    let mut writer = Writer::default();
+    M::default().encode(&mut writer, version)?;
+    Ok(writer.into_bytes())
 }
 
 fn decode<M: Message>(frame: Bytes, version: i16) -> Result<Bytes, DecodeError> {

@@ -1,15 +1,14 @@
-//! A frame as a socket delivers it: header and body of any request in any version.
+//! A frame without its length: header and body of any request in any version.
 //!
 //! Holds: no panic; what decodes also encodes, and its encoding is stable. Memory is held by
-//! libFuzzer's own limits (`-malloc_limit_mb`, `-rss_limit_mb`).
-#![no_main]
+//! libFuzzer's own limits (`-malloc_limit_mb`, `-rss_limit_mb`) and by `wire`'s own tests.
 
+use crate::frames;
 use bytes::Bytes;
-use libfuzzer_sys::fuzz_target;
 use systole_wire::header::{self, Preamble};
 use systole_wire::{ApiKey, Reader, catalog};
 
-fuzz_target!(|data: &[u8]| {
+pub fn run(data: &[u8]) {
     let mut from = Reader::new(Bytes::copy_from_slice(data));
     let Ok(preamble) = Preamble::peek(&from) else { return };
     let Some(api) = ApiKey::from_wire(preamble.api_key) else { return };
@@ -23,4 +22,8 @@ fuzz_target!(|data: &[u8]| {
         Err(catalog::RecodeError::Encode(why)) => panic!("{}: decoded, but {why}", entry.name),
         Ok(once) => assert_eq!((entry.recode)(once.clone(), version, version), Ok(once)),
     }
-});
+}
+
+pub fn seeds() -> Vec<Vec<u8>> {
+    frames::empty().collect()
+}
