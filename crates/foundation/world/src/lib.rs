@@ -16,7 +16,7 @@ pub mod sim;
 pub mod space;
 
 pub use clock::{Clock, ClockExt, Elapsed, Instant};
-pub use disk::{Disk, File, Open};
+pub use disk::{DIRECT_BYTES, Disk, File, Open};
 pub use random::Random;
 
 use std::sync::Arc;
