@@ -8,6 +8,7 @@ use crate::fetch_session::FetchSessions;
 use crate::group::Coordinator;
 use crate::metric::Metrics;
 use crate::producer_id::ProducerIds;
+use crate::sasl::Sasl;
 use crate::server::Seldom;
 use crate::topic::Catalogue;
 use std::sync::Arc;
@@ -27,6 +28,9 @@ pub(crate) struct Ctx {
     pub(crate) producer_ids: ProducerIds,
     pub(crate) topics: Arc<Catalogue>,
     pub(crate) groups: Coordinator,
+    pub(crate) sasl: Sasl,
+    /// Whether access lists are asked.
+    pub(crate) enforces_access: bool,
     /// Refusals of access lists in the log.
     pub(crate) denials: Seldom,
     /// Cancelled when the node begins to stop: whatever waits for something that may never come
