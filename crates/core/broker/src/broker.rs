@@ -8,23 +8,21 @@ use crate::ctx::Ctx;
 use crate::fetch_budget::FetchBudget;
 use crate::fetch_session::FetchSessions;
 use crate::group::{Coordinator, Store};
-use crate::listener::{Listener, ListenerConfig};
 use crate::metric::Metrics;
 use crate::producer_id::ProducerIds;
-use crate::sasl::{OWN_USER, Sasl, SaslError};
 use crate::server::{REFUSAL_LOG_INTERVAL, Seldom, Server};
-use crate::tls::{CERTIFICATE_KEPT, Tls, TlsError};
 use crate::topic::plan::Site;
 use crate::topic::{Catalogue, JournalError};
+use crate::transaction::{self, Parts};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use systole_guard::door;
+use systole_guard::door::{self, Authentication};
 use systole_kit::{Code, Problems, Remedy};
 use systole_log::{AppendError, Log, OpenError, Options, RecoveryReport, Status};
 use systole_telemetry::health::{Check, State};
-use systole_world::secret::Given;
+use systole_transaction::Stop;
 use systole_world::{ClockExt as _, World, net};
 use tokio::task::{JoinError, spawn_blocking};
 use tokio_util::sync::CancellationToken;
@@ -43,16 +41,14 @@ pub enum StartError {
     Config(Problems),
     #[error(transparent)]
     Door(#[from] door::Refusal),
-    #[error("TLS of the listener `{listener}`: {source}")]
-    Tls { listener: String, source: TlsError },
-    #[error(transparent)]
-    Sasl(#[from] SaslError),
     #[error("cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: io::Error },
     #[error(transparent)]
     Log(#[from] OpenError),
     #[error("the catalogue of topics cannot be used: {0}")]
     Catalogue(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("what the last stop left of transactions cannot be finished: the log takes no appends")]
+    Transactions,
     #[error("a step of the start panicked: {0}")]
     Panicked(#[from] JoinError),
 }
@@ -63,21 +59,18 @@ impl StartError {
             Self::Config(_) => const { Code::new(2001) },
             Self::Door(it) => it.code(),
             Self::Listen { .. } => const { Code::new(2009) },
-            Self::Tls { .. } => const { Code::new(2020) },
-            Self::Sasl(it) => it.code(),
             Self::Log(it) => it.code(),
             Self::Catalogue(_) => const { Code::new(2011) },
             Self::Panicked(_) => const { Code::new(2012) },
+            Self::Transactions => const { Code::new(2014) },
         }
     }
     pub fn remedy(&self) -> Remedy {
         match self {
-            Self::Config(_) | Self::Listen { .. } | Self::Tls { .. } | Self::Sasl(_) => {
-                Remedy::FixConfig
-            }
+            Self::Config(_) | Self::Listen { .. } => Remedy::FixConfig,
             Self::Door(it) => it.remedy(),
             Self::Log(it) => it.remedy(),
-            Self::Catalogue(_) | Self::Panicked(_) => Remedy::Operator,
+            Self::Catalogue(_) | Self::Transactions | Self::Panicked(_) => Remedy::Operator,
         }
     }
 }
@@ -109,18 +102,11 @@ impl Broker {
         let mut problems = Problems::default();
         config.check(&mut problems);
         problems.into_result().map_err(StartError::Config)?;
-        let doors = config.doors();
-        for it in &doors {
-            door::may_listen("kafka", it.address, it.authentication())?;
-        }
+        door::may_listen("kafka", config.listen, Authentication::None)?;
+        let cannot_listen = |source| StartError::Listen { address: config.listen, source };
         // Before the log is opened: an address in use is found without touching the data.
-        let mut sockets = Vec::new();
-        for it in &doors {
-            let cannot_listen = |source| StartError::Listen { address: it.address, source };
-            sockets.push(net::listen(it.address).map_err(cannot_listen)?);
-        }
-        let (listeners, sasl) = open_security(doors, config, world).await?;
-        let (log, topics, groups) = open(config, world).await?;
+        let listener = net::listen(config.listen).map_err(cannot_listen)?;
+        let Opened { log, topics, groups, transactions } = open(config, world).await?;
         let ctx = Arc::new(Ctx {
             config: config.clone(),
             world: world.clone(),
@@ -131,38 +117,20 @@ impl Broker {
             fetch_budget: FetchBudget::default(),
             producer_ids: ProducerIds::default(),
             groups,
-            sasl,
-            enforces_access: config.enforces_access(),
+            transactions,
             denials: Seldom::new(REFUSAL_LOG_INTERVAL),
             stopping: CancellationToken::new(),
         });
-        let cannot_listen = |source| StartError::Listen { address: config.listen, source };
-        let doors = sockets.into_iter().zip(listeners.iter().cloned()).collect();
-        let server = Server::start(Arc::clone(&ctx), doors).map_err(cannot_listen)?;
-        server.attach(watch_files(Arc::clone(&ctx), listeners));
+        let server = Server::start(Arc::clone(&ctx), listener).map_err(cannot_listen)?;
         server.attach(maintain(Arc::clone(&ctx)));
         server.attach(ctx.groups.clone().run(ctx.stopping.clone()));
+        server.attach(ctx.transactions.clone().run(ctx.stopping.clone()));
         Ok(Self { ctx, server })
     }
 
-    /// The address of the first listener; with port 0 configured, the one it was given.
+    /// The address that the Kafka listener has; with port 0 configured, the one it was given.
     pub fn kafka_address(&self) -> SocketAddr {
-        self.addresses().first().copied().unwrap_or(self.ctx.config.listen)
-    }
-    /// The addresses of all configured listeners, in their order.
-    pub fn addresses(&self) -> &[SocketAddr] {
-        let count = self.ctx.config.listeners.len().max(1);
-        self.server.addresses().get(..count).unwrap_or_default()
-    }
-    /// How the node's own services reach it where callers must prove who they are. `None`: through
-    /// [`Broker::kafka_address`], like anyone.
-    pub fn own_access(&self) -> Option<OwnAccess> {
-        if self.ctx.config.listeners.is_empty() {
-            return None;
-        }
-        let address = *self.server.addresses().last()?;
-        let password = self.ctx.sasl.own_password().disclose().into();
-        Some(OwnAccess { address, user: OWN_USER, password: Given(password) })
+        self.server.address()
     }
 
     /// Says through `check` from now on whether the node can do all of its work.
@@ -184,70 +152,14 @@ impl Broker {
     }
 }
 
-/// The door that is for this process alone: SCRAM-SHA-256 on loopback, with a password that was
-/// made at the start and is nowhere else.
-#[derive(Debug, Clone)]
-pub struct OwnAccess {
-    pub address: SocketAddr,
-    pub user: &'static str,
-    pub password: Given,
+struct Opened {
+    log: Log,
+    topics: Arc<Catalogue>,
+    groups: Coordinator,
+    transactions: transaction::Coordinator,
 }
 
-/// Certificates, passwords, keys.
-async fn open_security(
-    doors: Vec<ListenerConfig>,
-    config: &BrokerConfig,
-    world: &World,
-) -> Result<(Vec<Arc<Listener>>, Sasl), StartError> {
-    let (settings, world) = (config.sasl.clone(), world.clone());
-    let last = doors.len().saturating_sub(1);
-    let has_own = !config.listeners.is_empty();
-    let opening = spawn_blocking(move || -> Result<_, StartError> {
-        let mut listeners = Vec::new();
-        for (at, it) in doors.into_iter().enumerate() {
-            let failed = |source| StartError::Tls { listener: it.name.clone(), source };
-            let tls = it.tls.as_ref().map(|it| Tls::open(it, &world)).transpose();
-            listeners.push(Arc::new(Listener {
-                tls: tls.map_err(failed)?.map(Arc::new),
-                name: it.name.into(),
-                protocol: it.protocol,
-                advertised: it.advertised,
-                is_own: has_own && at == last,
-            }));
-        }
-        Ok((listeners, Sasl::open(&settings, &world)?))
-    });
-    opening.await?
-}
-
-/// Takes up changed certificates and keys until the node stops.
-async fn watch_files(ctx: Arc<Ctx>, listeners: Vec<Arc<Listener>>) {
-    loop {
-        tokio::select! {
-            () = ctx.stopping.cancelled() => return,
-            () = ctx.world.clock.sleep(ctx.config.reload_interval) => {}
-        }
-        for it in listeners.iter().filter(|it| it.tls.is_some()) {
-            let listener = Arc::clone(it);
-            let reload = move || listener.tls.as_ref().map(|tls| tls.reload());
-            let name = &*it.name;
-            match spawn_blocking(reload).await {
-                Ok(Some(Ok(true))) => tracing::info!(listener = name, "new certificates taken up"),
-                Ok(Some(Err(error))) => {
-                    let text = "changed certificates cannot be used; those at hand stay";
-                    tracing::warn!(code = %CERTIFICATE_KEPT, listener = name, %error, "{text}");
-                }
-                _ => {}
-            }
-        }
-        ctx.sasl.read_keys(&ctx).await;
-    }
-}
-
-async fn open(
-    config: &BrokerConfig,
-    world: &World,
-) -> Result<(Log, Arc<Catalogue>, Coordinator), StartError> {
+async fn open(config: &BrokerConfig, world: &World) -> Result<Opened, StartError> {
     let site = Site { node_id: config.node_id, partitions_default: config.partitions_default };
     let policy = config.access.policy();
     let (dir, at) = (config.dir.join(LOG_DIR), world.clone());
@@ -255,14 +167,21 @@ async fn open(
         let (log, report) = Log::open(&at, &dir, Options::default())?;
         tell(&report);
         let opened = Catalogue::open(&log, &at, site, policy)?;
-        Ok((log, opened))
+        let stop = if report.clean { Stop::Clean } else { Stop::Unclean };
+        Ok((log, opened, stop))
     });
-    let (log, opened) = opening.await??;
+    let (log, opened, stop) = opening.await??;
     let topics = Arc::new(opened.settle().await?);
     let store = Store::new(&log, &topics, &config.groups);
     let (at, settings) = (world.clone(), config.groups.clone());
     let groups = spawn_blocking(move || Coordinator::open(&at, &settings, store)).await?;
-    Ok((log, topics, groups))
+    let (at, settings) = (world.clone(), config.transactions.clone());
+    let parts =
+        Parts { log: log.clone(), topics: Arc::clone(&topics), groups: groups.clone(), stop };
+    let opening = spawn_blocking(move || transaction::Coordinator::open(&at, &settings, parts));
+    let (transactions, ticket) = opening.await?.map_err(|_| StartError::Transactions)?;
+    log.done(ticket).await.map_err(|_| StartError::Transactions)?;
+    Ok(Opened { log, topics, groups, transactions })
 }
 
 fn tell(report: &RecoveryReport) {

@@ -8,9 +8,9 @@ use crate::fetch_session::FetchSessions;
 use crate::group::Coordinator;
 use crate::metric::Metrics;
 use crate::producer_id::ProducerIds;
-use crate::sasl::Sasl;
 use crate::server::Seldom;
 use crate::topic::Catalogue;
+use crate::transaction;
 use std::sync::Arc;
 use systole_log::Log;
 use systole_world::World;
@@ -28,9 +28,7 @@ pub(crate) struct Ctx {
     pub(crate) producer_ids: ProducerIds,
     pub(crate) topics: Arc<Catalogue>,
     pub(crate) groups: Coordinator,
-    pub(crate) sasl: Sasl,
-    /// Whether access lists are asked.
-    pub(crate) enforces_access: bool,
+    pub(crate) transactions: transaction::Coordinator,
     /// Refusals of access lists in the log.
     pub(crate) denials: Seldom,
     /// Cancelled when the node begins to stop: whatever waits for something that may never come

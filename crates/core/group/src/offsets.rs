@@ -60,6 +60,8 @@ pub struct Offsets {
     /// Changes that are appended and not yet known to be durable, each with the position of its
     /// last record in the partition of `__consumer_offsets`, ascending.
     in_flight: VecDeque<(i64, Vec<Change>)>,
+    /// Commits of open transactions, by producer id: they count if the transaction commits.
+    pending: HashMap<i64, Vec<Change>>,
 }
 
 impl Offsets {
@@ -76,7 +78,7 @@ impl Offsets {
 
     /// No offsets, and none under way.
     pub fn is_empty(&self) -> bool {
-        self.len == 0 && self.in_flight.is_empty()
+        self.len == 0 && self.in_flight.is_empty() && self.pending.is_empty()
     }
 
     pub fn get(&self, topic: &str, partition: i32) -> Option<&Committed> {
@@ -104,6 +106,35 @@ impl Offsets {
                 self.apply(place, committed);
             }
         }
+    }
+
+    /// Takes in what a producer commits as part of its open transaction.
+    pub fn pend(&mut self, producer_id: i64, changes: Vec<Change>) {
+        self.bytes += bytes(&changes);
+        self.pending.entry(producer_id).or_default().extend(changes);
+    }
+
+    /// The transaction of a producer was committed with a marker at `position`, or (`None`)
+    /// aborted. What it committed shows once the marker is durable.
+    pub fn end(&mut self, producer_id: i64, committed_at: Option<i64>) {
+        let Some(changes) = self.pending.remove(&producer_id) else { return };
+        self.bytes -= bytes(&changes);
+        if let Some(position) = committed_at {
+            self.appended(position, changes);
+        }
+    }
+
+    /// Producers whose open transactions commit offsets here.
+    pub fn pending_producers(&self) -> impl Iterator<Item = i64> {
+        self.pending.keys().copied()
+    }
+
+    /// May this offset still change by what an open transaction, or a commit that is not durable
+    /// yet, said already?
+    pub fn is_unstable(&self, topic: &str, partition: i32) -> bool {
+        let in_flight = self.in_flight.iter().flat_map(|(_, changes)| changes);
+        let mut under_way = in_flight.chain(self.pending.values().flatten());
+        under_way.any(|(it, _)| it.partition == partition && *it.topic == *topic)
     }
 
     /// Takes in a change that is durable.
@@ -147,7 +178,8 @@ impl Offsets {
     pub fn places(&self, topic: Option<&str>) -> BTreeSet<Place> {
         let durable = self.iter().map(|(topic, partition, _)| place(topic, partition));
         let in_flight = self.in_flight.iter().flat_map(|(_, changes)| changes);
-        let all = durable.chain(in_flight.map(|(place, _)| place.clone()));
+        let under_way = in_flight.chain(self.pending.values().flatten());
+        let all = durable.chain(under_way.map(|(place, _)| place.clone()));
         all.filter(|it| topic.is_none_or(|topic| *it.topic == *topic)).collect()
     }
 

@@ -16,7 +16,7 @@ use systole_wire::message::group_metadata_value::MemberMetadata;
 use systole_wire::message::{
     GroupMetadataKey, GroupMetadataValue, Message, OffsetCommitKey, OffsetCommitValue,
 };
-use systole_wire::record::{self, BatchBuilder, BatchOptions, NewRecord};
+use systole_wire::record::{self, BatchBuilder, BatchOptions, NO_SEQUENCE, NewRecord, Producer};
 use systole_wire::{DecodeError, EncodeError, Reader, Str, Writer};
 
 /// Key types: the first two bytes of a key. 0 is an offset as Kafka wrote it before 0.9.
@@ -84,7 +84,21 @@ pub fn of_offset(group: &str, (place, committed): &Change) -> Result<Pair, Encod
 
 /// One batch of `pairs`, in order.
 pub fn batch(pairs: &[Pair], at: Timestamp) -> Result<Bytes, record::Error> {
-    let mut batch = BatchBuilder::new(BatchOptions::default());
+    build(pairs, at, BatchOptions::default())
+}
+
+/// The same as part of the transaction of a producer (id and epoch).
+pub fn batch_in_transaction(
+    pairs: &[Pair],
+    at: Timestamp,
+    (id, epoch): (i64, i16),
+) -> Result<Bytes, record::Error> {
+    let producer = Producer { id, epoch, base_sequence: NO_SEQUENCE };
+    build(pairs, at, BatchOptions { producer, transactional: true, ..BatchOptions::default() })
+}
+
+fn build(pairs: &[Pair], at: Timestamp, options: BatchOptions) -> Result<Bytes, record::Error> {
+    let mut batch = BatchBuilder::new(options);
     for pair in pairs {
         batch.push(&NewRecord {
             timestamp: at.as_millis(),

@@ -57,12 +57,27 @@ impl Partition {
     /// Appends one whole record batch, already validated: gives it its offsets and queues it for
     /// the write-ahead log. No IO, no waiting: one copy of the batch.
     ///
-    /// A transactional batch may be answered before its ticket is done, because a marker that ends
-    /// its transaction is durable only after it. Whoever does so must see the tickets of all such
-    /// batches succeed before deciding to commit.
+    /// The ticket of a transactional batch is done when it is written, not when it is durable: a
+    /// marker that ends its transaction is durable only after it. It may even be answered before;
+    /// whoever does so must see the tickets of all such batches succeed before deciding to commit.
     ///
     /// # Errors  Nothing was appended. What happens later to what was, the ticket tells.
     pub fn append(&self, batch: &[u8], origin: Origin) -> Result<Appended, AppendError> {
+        self.append_with(batch, origin, false)
+    }
+
+    /// The same for what may be lost in a crash together with all that follows it: its ticket is
+    /// done when it is written.
+    pub fn append_relaxed(&self, batch: &[u8], origin: Origin) -> Result<Appended, AppendError> {
+        self.append_with(batch, origin, true)
+    }
+
+    fn append_with(
+        &self,
+        batch: &[u8],
+        origin: Origin,
+        may_be_lost: bool,
+    ) -> Result<Appended, AppendError> {
         let malformed = AppendError::Malformed { bytes: batch.len() };
         let header = Header::read(batch).filter(|it| it.bytes == batch.len()).ok_or(malformed)?;
         self.engine.admit(batch.len())?;
@@ -81,7 +96,8 @@ impl Partition {
         let bytes = batch::place(batch, state.next, append_time).map_err(|_| malformed)?;
         let records = i64::from(header.last_delta) + 1;
         let relaxed = state.relaxed_records.saturating_add(records.unsigned_abs());
-        let durable = relaxed >= state.config.flush_messages;
+        let may_be_lost = may_be_lost || header.transactional;
+        let durable = relaxed >= state.config.flush_messages && !may_be_lost;
         let mut appended = self.enqueue(&mut state, bytes, (durable, now))?;
         state.relaxed_records = if durable { 0 } else { relaxed };
         appended.append_time = append_time;

@@ -22,7 +22,7 @@ use crate::report::DamageBook;
 use crate::segment::handles::Handles;
 use crate::wal::writer::is_full;
 use crate::wal::{Entry, Kind, Wal};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -86,12 +86,27 @@ struct Queue {
     waiting: VecDeque<Queued>,
     next_number: u64,
     state: Accepting,
+    /// Units under way; see [`Hold`].
+    holds: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Accepting {
     Yes,
     No(AppendError),
+}
+
+/// Keeps the writer from taking what is queued, so that a unit of several appends is written and
+/// synced together. For the time of a few appends only: everyone waits.
+#[derive(Debug)]
+#[must_use]
+pub struct Hold(Arc<Engine>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        lock(&self.0.queue).holds -= 1;
+        self.0.filled.notify_all();
+    }
 }
 
 /// What [`Engine::new`] starts from.
@@ -108,7 +123,8 @@ impl Engine {
     pub(crate) fn new(world: World, parts: Parts) -> Self {
         let Parts { root, log_id, options, wal, anchor } = parts;
         let handles = Handles::new(Arc::clone(&world.disk), options.open_files_max);
-        let queue = Queue { waiting: VecDeque::new(), next_number: 1, state: Accepting::Yes };
+        let queue =
+            Queue { waiting: VecDeque::new(), next_number: 1, state: Accepting::Yes, holds: 0 };
         Self {
             world,
             root,
@@ -209,7 +225,7 @@ impl Engine {
     pub(crate) fn wait_for_work(&self) -> bool {
         let mut queue = lock(&self.queue);
         loop {
-            if !queue.waiting.is_empty() {
+            if !queue.waiting.is_empty() && queue.holds == 0 {
                 return true;
             }
             if matches!(queue.state, Accepting::No(AppendError::Closed | AppendError::DiskFailed)) {
@@ -230,8 +246,16 @@ impl Engine {
         self.room.notify_waiters();
     }
 
+    pub(crate) fn hold(self: &Arc<Self>) -> Hold {
+        lock(&self.queue).holds += 1;
+        Hold(Arc::clone(self))
+    }
+
     pub(crate) fn take_group(&self) -> Vec<Queued> {
         let mut queue = lock(&self.queue);
+        if queue.holds > 0 {
+            return Vec::new();
+        }
         let mut bytes = 0;
         let fitting = queue.waiting.iter().take_while(|it| {
             let first = bytes == 0;
@@ -267,7 +291,7 @@ impl Engine {
         let relaxed = group.iter().any(|it| !it.durable);
         if relaxed {
             self.unsynced.store(true, Ordering::Release);
-            self.publish(&group, |it| !it.durable);
+            self.publish_written(&group);
             self.commits.written(last);
         }
         if group.iter().any(|it| it.durable) {
@@ -277,7 +301,7 @@ impl Engine {
                 return true;
             }
             self.unsynced.store(false, Ordering::Release);
-            self.publish(&group, |it| it.durable);
+            self.publish(&group, |_| true);
             self.commits.durable(last);
         }
         drop(wal);
@@ -296,6 +320,18 @@ impl Engine {
             self.unsynced.store(false, Ordering::Release);
         }
         Ok(())
+    }
+
+    /// What is answered without a sync shows, unless something before it in its partition is not.
+    fn publish_written(&self, group: &[Queued]) {
+        let mut behind = HashSet::new();
+        for it in group {
+            if it.durable {
+                behind.insert(it.shared.id);
+            } else if !behind.contains(&it.shared.id) {
+                self.publish(std::slice::from_ref(it), |_| true);
+            }
+        }
     }
 
     fn publish(&self, group: &[Queued], which: impl Fn(&Queued) -> bool) {

@@ -48,6 +48,7 @@ mod wal;
 pub use append::{Appended, Marker, Origin};
 pub use batch::LEADER_EPOCH;
 pub use commits::Ticket;
+pub use engine::Hold;
 pub use error::{AppendError, OpenError, ReadError};
 pub use log::{Log, Status};
 pub use options::{Options, PartitionConfig};

@@ -5,7 +5,7 @@
 
 use crate::commits::Ticket;
 use crate::directory;
-use crate::engine::{Engine, Queued};
+use crate::engine::{Engine, Hold, Queued};
 use crate::error::{AppendError, OpenError};
 use crate::lock;
 use crate::options::{Options, PartitionConfig};
@@ -170,6 +170,13 @@ impl Log {
     }
     fn handle(&self, shared: Arc<crate::partition::Shared>) -> Partition {
         Partition { shared, engine: Arc::clone(&self.engine) }
+    }
+
+    /// What is appended until the result is dropped goes to the disk together, with one sync, as
+    /// far as [`Options::group_bytes_max`] allows. It is a whole or a prefix of it that a crash
+    /// leaves.
+    pub fn hold(&self) -> Hold {
+        self.engine.hold()
     }
 
     /// Completes when everything that the ticket stands for may be answered (by default: is

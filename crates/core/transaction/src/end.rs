@@ -56,10 +56,10 @@ impl Transaction {
         match self.state {
             State::Ongoing => Ok(Ended::Begun(Self {
                 version: Version::One,
-                ..self.moved(outcome.prepared(), facts.now)
+                ..self.moved(State::prepared(outcome), facts.now)
             })),
-            it if it == outcome.completed() => Ok(Ended::Already(self.producer)),
-            it if it == outcome.prepared() => Err(Refused::ConcurrentTransactions),
+            it if it == State::completed(outcome) => Ok(Ended::Already(self.producer)),
+            it if it == State::prepared(outcome) => Err(Refused::ConcurrentTransactions),
             _ => Err(Refused::InvalidTxnState),
         }
     }
@@ -87,14 +87,14 @@ impl Transaction {
         match (self.state, outcome) {
             (State::Ongoing, _) => self.decide(outcome, facts),
             (State::CompleteCommit | State::CompleteAbort, _) if repeats => {
-                let agrees = self.state == outcome.completed();
+                let agrees = self.state == State::completed(outcome);
                 if agrees {
                     Ok(Ended::Already(self.producer))
                 } else {
                     Err(Refused::InvalidTxnState)
                 }
             }
-            (it, _) if it == outcome.prepared() => Err(Refused::ConcurrentTransactions),
+            (it, _) if it == State::prepared(outcome) => Err(Refused::ConcurrentTransactions),
             // Nothing was added, but the producer does not know: a lost answer to an addition.
             (State::Empty | State::CompleteCommit | State::CompleteAbort, Outcome::Abort) => {
                 self.decide(outcome, facts)
@@ -110,7 +110,7 @@ impl Transaction {
         } else {
             NO_ID
         };
-        let mut next = self.moved(outcome.prepared(), facts.now);
+        let mut next = self.moved(State::prepared(outcome), facts.now);
         if self.state != State::Ongoing {
             next.started_at_ms = next.updated_at.as_millis();
         }

@@ -29,6 +29,7 @@ mod tests;
 pub use end::{End, Ended};
 pub use initialize::{Initialize, Initialized};
 pub use refused::Refused;
-pub use state::{Outcome, State, Version};
+pub use state::{State, Version};
+pub use systole_wire::record::Outcome;
 pub use time::Stop;
 pub use transaction::{Facts, Markers, Place, Producer, Transaction};

@@ -19,8 +19,6 @@ pub enum Refused {
     /// The partition is not in the transaction: nothing but an abort helps.
     #[error("the transaction can only be aborted")]
     TransactionAbortable,
-    #[error("the time-out is not positive, or above the limit")]
-    InvalidTransactionTimeout,
     /// No refusal for the client: the caller asks again with [`crate::Facts::fresh_id`].
     #[error("a new producer id is needed")]
     FreshIdNeeded,

@@ -1,8 +1,10 @@
-//! The words of a transaction: states, outcomes, protocol versions.
+//! The words of a transaction: states and protocol versions.
 //!
 //! Owns: their numbers in records and their names for people. Does not own: moves.
 //!
 //! # Source  Kafka `TransactionState`, `TransactionVersion`
+
+use systole_wire::record::Outcome;
 
 /// What a transactional id is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -48,35 +50,28 @@ impl State {
         }
     }
 
+    /// A transaction that is decided.
+    pub(crate) const fn prepared(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Commit => Self::PrepareCommit,
+            Outcome::Abort => Self::PrepareAbort,
+        }
+    }
+
+    /// A transaction of which every partition knows the outcome.
+    pub(crate) const fn completed(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Commit => Self::CompleteCommit,
+            Outcome::Abort => Self::CompleteAbort,
+        }
+    }
+
     pub(crate) const fn number(self) -> i8 {
         self as i8
     }
 
     pub(crate) fn from_number(number: i8) -> Option<Self> {
         Self::ALL.into_iter().find(|it| it.number() == number)
-    }
-}
-
-/// How a transaction ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    Commit,
-    Abort,
-}
-
-impl Outcome {
-    pub(crate) const fn prepared(self) -> State {
-        match self {
-            Self::Commit => State::PrepareCommit,
-            Self::Abort => State::PrepareAbort,
-        }
-    }
-
-    pub(crate) const fn completed(self) -> State {
-        match self {
-            Self::Commit => State::CompleteCommit,
-            Self::Abort => State::CompleteAbort,
-        }
     }
 }
 
@@ -92,7 +87,8 @@ pub enum Version {
 }
 
 impl Version {
-    pub(crate) const fn level(self) -> i16 {
+    /// As records and markers say it.
+    pub const fn level(self) -> i16 {
         match self {
             // Kafka writes 0 for both of the older levels.
             Self::One => 0,

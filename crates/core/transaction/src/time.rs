@@ -25,7 +25,7 @@ impl Transaction {
             last_epoch: self.producer.epoch,
             next_id: NO_ID,
             version: Version::Two,
-            ..self.moved(Outcome::Abort.prepared(), now)
+            ..self.moved(State::prepared(Outcome::Abort), now)
         }
     }
 

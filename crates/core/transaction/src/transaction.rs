@@ -143,7 +143,7 @@ impl Transaction {
         let has_next = self.version == Version::Two && self.next_id != NO_ID;
         let producer =
             if has_next { Producer { id: self.next_id, epoch: 0 } } else { self.producer };
-        let next = self.moved(outcome.completed(), now);
+        let next = self.moved(State::completed(outcome), now);
         Some(Self { producer, next_id: NO_ID, places: BTreeSet::new(), ..next })
     }
 

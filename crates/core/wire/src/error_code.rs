@@ -83,12 +83,12 @@ codes! {
     TransactionCoordinatorFenced = 52, "TRANSACTION_COORDINATOR_FENCED";
     TransactionalIdAuthorizationFailed = 53, "TRANSACTIONAL_ID_AUTHORIZATION_FAILED";
     SecurityDisabled = 54, "SECURITY_DISABLED";
+    OperationNotAttempted = 55, "OPERATION_NOT_ATTEMPTED";
     KafkaStorageError = 56, "KAFKA_STORAGE_ERROR";
     LogDirNotFound = 57, "LOG_DIR_NOT_FOUND";
     SaslAuthenticationFailed = 58, "SASL_AUTHENTICATION_FAILED";
     UnknownProducerId = 59, "UNKNOWN_PRODUCER_ID";
     DelegationTokenAuthDisabled = 61, "DELEGATION_TOKEN_AUTH_DISABLED";
-    DelegationTokenRequestNotAllowed = 64, "DELEGATION_TOKEN_REQUEST_NOT_ALLOWED";
     DelegationTokenAuthorizationFailed = 65, "DELEGATION_TOKEN_AUTHORIZATION_FAILED";
     NonEmptyGroup = 68, "NON_EMPTY_GROUP";
     GroupIdNotFound = 69, "GROUP_ID_NOT_FOUND";
@@ -118,6 +118,8 @@ codes! {
     FetchSessionTopicIdError = 106, "FETCH_SESSION_TOPIC_ID_ERROR";
     MismatchedEndpointType = 114, "MISMATCHED_ENDPOINT_TYPE";
     UnsupportedEndpointType = 115, "UNSUPPORTED_ENDPOINT_TYPE";
+    TransactionAbortable = 120, "TRANSACTION_ABORTABLE";
+    InvalidRegularExpression = 128, "INVALID_REGULAR_EXPRESSION";
     RebootstrapRequired = 129, "REBOOTSTRAP_REQUIRED";
 }
 

@@ -72,13 +72,20 @@ pub struct OsDisk;
 impl Disk for OsDisk {
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn File>> {
         let mut options = std::fs::OpenOptions::new();
-        options.read(true).write(how != Open::Read).create(how == Open::Create);
-        options.create_new(matches!(how, Open::CreateNew | Open::CreateNewDirect));
-        let file = options.open(path)?;
-        if matches!(how, Open::ReadWriteDirect | Open::CreateNewDirect) {
-            pass_page_cache(&file);
+        options.read(true);
+        match how {
+            Open::Read => {}
+            Open::ReadWrite => {
+                options.write(true);
+            }
+            Open::Create => {
+                options.write(true).create(true);
+            }
+            Open::CreateNew => {
+                options.write(true).create_new(true);
+            }
         }
-        Ok(Arc::new(OsFile(file)))
+        Ok(Arc::new(OsFile(options.open(path)?)))
     }
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
@@ -106,16 +113,6 @@ impl Disk for OsDisk {
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         std::fs::File::open(dir)?.sync_all()
     }
-}
-
-/// Not every file system can; then writes go the common way, which costs time and nothing else.
-fn pass_page_cache(file: &std::fs::File) {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    if let Ok(flags) = rustix::fs::fcntl_getfl(file) {
-        let _unable = rustix::fs::fcntl_setfl(file, flags | rustix::fs::OFlags::DIRECT);
-    }
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    let _ = file;
 }
 
 #[derive(Debug)]

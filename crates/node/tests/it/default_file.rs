@@ -16,15 +16,17 @@ struct Section {
     optional: bool,
 }
 
-const SECTIONS: [Section; 12] = [
+const SECTIONS: [Section; 9] = [
     section("logs", "foundation/telemetry/src/logs.rs", "Config", false),
     section("broker", "core/broker/src/config.rs", "BrokerConfig", false),
-    section("broker.sasl", "core/broker/src/sasl/config.rs", "SaslConfig", false),
-    section("broker.sasl.oauth", "core/broker/src/sasl/config.rs", "OauthConfig", true),
-    section("[broker.listeners]", "core/broker/src/listener/config.rs", "ListenerConfig", true),
-    section("broker.listeners.tls", "core/broker/src/listener/config.rs", "TlsConfig", true),
     section("broker.access", "core/broker/src/config.rs", "AccessConfig", false),
     section("broker.groups", "core/broker/src/group/config.rs", "GroupConfig", false),
+    section(
+        "broker.transactions",
+        "core/broker/src/transaction/config.rs",
+        "TransactionConfig",
+        false,
+    ),
     section("gateway", "integration/gateway/src/config.rs", "GatewayConfig", false),
     section("cluster", "core/client/src/settings.rs", "Settings", true),
     section("cluster.tls", "core/client/src/settings.rs", "Tls", true),
@@ -51,9 +53,9 @@ fn the_default_file_comes_from_the_comments_of_the_fields() {
         let values = match it.name {
             "logs" => table(&defaults.logs),
             "broker" => table(&defaults.broker),
-            "broker.sasl" => table(&defaults.broker.sasl),
             "broker.access" => table(&defaults.broker.access),
             "broker.groups" => table(&defaults.broker.groups),
+            "broker.transactions" => table(&defaults.broker.transactions),
             "gateway" => table(&defaults.gateway),
             _ => toml::Table::new(),
         };

@@ -1,15 +1,18 @@
 //! ApiVersions, v0-4: what this node can do.
 //!
-//! Ours: no features are advertised, so clients use no protocol (transactions v2, KIP-848 groups,
-//! share groups) that is not served. As Kafka does: a version above ours is answered in v0 with
-//! UNSUPPORTED_VERSION and the versions of this API alone (`dispatch`).
+//! Ours: of Kafka's features only `transaction.version` is advertised, at the level that Kafka has
+//! by default (KIP-890); clients use no protocol that needs another. It cannot be changed. As Kafka
+//! does: a version above ours is answered in v0 with UNSUPPORTED_VERSION and the versions of this
+//! API alone (`dispatch`).
 
 use super::{Call, Handler, Need, Reply, TABLE};
 use crate::code::ErrorCode;
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
 use systole_wire::ApiKey;
-use systole_wire::message::api_versions_response::ApiVersion;
+use systole_wire::message::api_versions_response::{
+    ApiVersion, FinalizedFeatureKey, SupportedFeatureKey,
+};
 use systole_wire::message::{ApiVersionsRequest, ApiVersionsResponse};
 
 pub(crate) struct ApiVersions;
@@ -36,7 +39,39 @@ impl Handler for ApiVersions {
             (ErrorCode::InvalidRequest, Vec::new())
         };
         let error_code = call.code(code);
-        ready(Reply::Send(ApiVersionsResponse { error_code, api_keys, ..Default::default() }))
+        ready(Reply::Send(ApiVersionsResponse {
+            error_code,
+            api_keys,
+            supported_features: vec![supported(call.version)],
+            finalized_features_epoch: FEATURES_EPOCH,
+            finalized_features: vec![finalized()],
+            ..Default::default()
+        }))
+    }
+}
+
+/// The node's features never change.
+const FEATURES_EPOCH: i64 = 0;
+const TRANSACTION_FEATURE: &str = "transaction.version";
+const TRANSACTION_LEVEL: i16 = 2;
+/// From this version on, a feature may begin at level 0.
+const LEVEL_0_FROM_VERSION: i16 = 4;
+
+fn supported(version: i16) -> SupportedFeatureKey {
+    SupportedFeatureKey {
+        name: TRANSACTION_FEATURE.into(),
+        min_version: i16::from(version < LEVEL_0_FROM_VERSION),
+        max_version: TRANSACTION_LEVEL,
+        ..Default::default()
+    }
+}
+
+fn finalized() -> FinalizedFeatureKey {
+    FinalizedFeatureKey {
+        name: TRANSACTION_FEATURE.into(),
+        max_version_level: TRANSACTION_LEVEL,
+        min_version_level: TRANSACTION_LEVEL,
+        ..Default::default()
     }
 }
 

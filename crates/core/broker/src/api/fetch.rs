@@ -1,8 +1,7 @@
 //! Fetch, v4-18: reads records, waiting for them if the client wants to.
 //!
 //! Reading order: [`Fetch`] -> [`Plan`] -> [`Told`]. Sessions: `fetch_session`.
-//! Ours: whole batches only; Kafka may cut the last one at the limit. There are no transactions, so
-//! the last stable offset is the high watermark and no transaction was ever aborted. Nobody follows
+//! Ours: whole batches only; Kafka may cut the last one at the limit. Nobody follows
 //! this node: a replica's request is served as a consumer's. Damaged records are CORRUPT_MESSAGE.
 //! A batch is served in the codec in which it lies, to old clients too.
 
@@ -17,13 +16,14 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 use systole_guard::{Operation, Resource, ResourceType};
-use systole_log::{Bounds, Isolation, LEADER_EPOCH, Offset, Partition, ReadError, Records};
+use systole_log::{
+    Aborted, Bounds, Isolation, LEADER_EPOCH, Offset, Partition, ReadError, Records,
+};
 use systole_wire::Str;
 use systole_wire::message::fetch_response::{
-    EpochEndOffset, FetchableTopicResponse, PartitionData,
+    AbortedTransaction, EpochEndOffset, FetchableTopicResponse, PartitionData,
 };
 use systole_wire::message::{FetchRequest, FetchResponse};
-use systole_wire::record::Batches;
 use systole_world::Instant;
 use tokio::sync::Notify;
 
@@ -69,7 +69,7 @@ struct Limits {
     due_at: Instant,
     bytes_min: usize,
     bytes_max: usize,
-    committed_only: bool,
+    isolation: Isolation,
     /// It names itself as a replica, which takes a right of its own.
     is_follower: bool,
 }
@@ -82,10 +82,14 @@ impl Limits {
             due_at: now.plus(wait),
             bytes_min: size(request.min_bytes).min(bytes_max),
             bytes_max,
-            committed_only: request.isolation_level != 0,
+            isolation: isolation(request.isolation_level),
             is_follower: request.replica_id.max(request.replica_state.replica_id) >= 0,
         }
     }
+}
+
+pub(super) fn isolation(level: i8) -> Isolation {
+    if level == 0 { Isolation::Uncommitted } else { Isolation::Committed }
 }
 
 /// Negative sizes allow nothing.
@@ -123,7 +127,7 @@ async fn serve(call: &Call, turn: Turn, limits: Limits) -> Result<FetchResponse,
     let plan = Arc::new(Plan::new(call, Arc::clone(&turn.wanted), limits));
     let (pass, grant) = read_enough(call, &plan, limits).await;
     let grant = grant.shrink(pass.bytes);
-    let told = Told { call, committed_only: limits.committed_only, grant };
+    let told = Told { call, isolation: limits.isolation, grant };
     let found = plan.wanted.iter().zip(pass.found);
     let mut answers: Vec<_> = found.map(|(wanted, found)| told.answer(wanted, found)).collect();
     let (now, random) = (ctx.world.clock.instant(), &ctx.world.random);
@@ -173,6 +177,7 @@ async fn read_enough(call: &Call, plan: &Arc<Plan>, limits: Limits) -> (Pass, Gr
 struct Plan {
     wanted: Arc<[Wanted]>,
     partitions: Vec<Result<Partition, ErrorCode>>,
+    isolation: Isolation,
 }
 
 /// One look at every partition.
@@ -211,7 +216,7 @@ impl Plan {
             place::check_leader_epoch(it.current_leader_epoch)?;
             place::partition(&call.ctx, &topic, it.partition)
         });
-        Self { partitions: partitions.collect(), wanted }
+        Self { partitions: partitions.collect(), wanted, isolation: limits.isolation }
     }
 
     fn each(&self) -> impl Iterator<Item = (&Wanted, &Result<Partition, ErrorCode>)> {
@@ -221,7 +226,7 @@ impl Plan {
     /// An upper bound of what a read gives, as far as limits tell.
     fn bytes_at_hand(&self, bytes_max: usize) -> usize {
         let readable = self.each().filter(|(wanted, partition)| {
-            let end = partition.as_ref().map(|it| it.bounds().high_watermark.raw());
+            let end = partition.as_ref().map(|it| it.bounds().end(self.isolation).raw());
             end.is_ok_and(|end| wanted.fetch_offset < end)
         });
         readable.fold(0, |sum, (it, _)| bytes_max.min(sum + size(it.bytes_max).max(1)))
@@ -259,7 +264,8 @@ impl Plan {
                     // KIP-74: the first batch is served whatever its size, or nobody could go on.
                     let whatever_size = pass.bytes == 0;
                     let limit = size(wanted.bytes_max).min(bytes_max - pass.bytes.min(bytes_max));
-                    let found = read_one(partition, wanted, limit, whatever_size);
+                    let limits = (limit, whatever_size);
+                    let found = read_one(partition, wanted, self.isolation, limits);
                     pass.is_final |= matches!(found, Found::Failed(_) | Found::Diverging(_));
                     found
                 }
@@ -273,7 +279,12 @@ impl Plan {
     }
 }
 
-fn read_one(partition: &Partition, wanted: &Wanted, limit: usize, whatever_size: bool) -> Found {
+fn read_one(
+    partition: &Partition,
+    wanted: &Wanted,
+    isolation: Isolation,
+    (limit, whatever_size): (usize, bool),
+) -> Found {
     let bounds = partition.bounds();
     let Some(from) = Offset::from_wire(wanted.fetch_offset) else {
         return Found::Failed(ErrorCode::OffsetOutOfRange);
@@ -284,12 +295,12 @@ fn read_one(partition: &Partition, wanted: &Wanted, limit: usize, whatever_size:
     if wanted.last_fetched_epoch == LEADER_EPOCH && from > bounds.high_watermark {
         return Found::Diverging(bounds);
     }
-    let has_records = bounds.log_start <= from && from < bounds.high_watermark;
+    let has_records = bounds.log_start <= from && from < bounds.end(isolation);
     if has_records && limit == 0 && !whatever_size {
         return Found::Nothing(bounds);
     }
     // At the end too: a partition may have been deleted, which ends the wait.
-    match read_on(partition, from, limit) {
+    match read_on(partition, from, isolation, limit) {
         Ok(records) if records.size() == 0 => Found::Nothing(records.bounds),
         Ok(records) if records.size() <= limit || whatever_size => Found::Records(records),
         Ok(_) => Found::Nothing(bounds),
@@ -299,21 +310,20 @@ fn read_one(partition: &Partition, wanted: &Wanted, limit: usize, whatever_size:
 
 /// The log stops where a segment ends; a reader that waits for a number of bytes must get what lies
 /// behind, or it would wait for records that are there. Half of the limit is good enough.
-fn read_on(partition: &Partition, from: Offset, limit: usize) -> Result<Records, ReadError> {
-    let mut records = partition.read(from, limit, Isolation::Uncommitted)?;
-    loop {
+fn read_on(
+    partition: &Partition,
+    from: Offset,
+    isolation: Isolation,
+    limit: usize,
+) -> Result<Records, ReadError> {
+    let mut records = partition.read(from, limit, isolation)?;
+    while records.end < records.bounds.end(isolation) {
         let room = limit.saturating_sub(records.size());
-        let last = records.chunks.last().cloned().unwrap_or_default();
-        let last = Batches::new(last).map_while(Result::ok).last();
-        let end = last.and_then(|it| Offset::from_wire(it.header.next_offset()));
-        let Some(end) = end.filter(|it| *it < records.bounds.high_watermark) else { break };
         if room <= limit / 2 {
             break;
         }
-        match partition.read(end, room, Isolation::Uncommitted) {
-            Ok(more) if more.size() <= room && !more.chunks.is_empty() => {
-                records.chunks.extend(more.chunks);
-            }
+        match partition.read(records.end, room, isolation) {
+            Ok(more) if more.size() <= room && !more.chunks.is_empty() => records.extend(more),
             // Too large for the room, or damaged: the next request is told.
             _ => break,
         }
@@ -324,7 +334,7 @@ fn read_on(partition: &Partition, from: Offset, limit: usize) -> Result<Records,
 /// What all partitions of one answer share.
 struct Told<'a> {
     call: &'a Call,
-    committed_only: bool,
+    isolation: Isolation,
     /// Held by the records until they are sent.
     grant: Arc<Grant>,
 }
@@ -332,9 +342,10 @@ struct Told<'a> {
 impl Told<'_> {
     fn answer(&self, wanted: &Wanted, found: Found) -> Answer {
         let data = match found {
-            Found::Records(it) => {
-                let bounds = it.bounds;
-                self.read(bounds, self.grant.tie(it.into_bytes()))
+            Found::Records(mut it) => {
+                let (bounds, aborted) = (it.bounds, std::mem::take(&mut it.aborted));
+                let data = self.read(bounds, self.grant.tie(it.into_bytes()));
+                PartitionData { aborted_transactions: self.listed(&aborted), ..data }
             }
             Found::Nothing(bounds) => self.read(bounds, Bytes::new()),
             Found::Diverging(bounds) => PartitionData {
@@ -356,12 +367,22 @@ impl Told<'_> {
         Answer { topic: wanted.topic.clone(), data }
     }
 
+    /// Only who reads committed records is told which ones to leave out.
+    fn listed(&self, aborted: &[Aborted]) -> Option<Vec<AbortedTransaction>> {
+        let one = |it: &Aborted| AbortedTransaction {
+            producer_id: it.producer_id,
+            first_offset: it.first.raw(),
+            ..Default::default()
+        };
+        (self.isolation == Isolation::Committed).then(|| aborted.iter().map(one).collect())
+    }
+
     fn read(&self, bounds: Bounds, records: Bytes) -> PartitionData {
         PartitionData {
             high_watermark: bounds.high_watermark.raw(),
-            last_stable_offset: bounds.high_watermark.raw(),
+            last_stable_offset: bounds.last_stable.raw(),
             log_start_offset: bounds.log_start.raw(),
-            aborted_transactions: self.committed_only.then(Vec::new),
+            aborted_transactions: self.listed(&[]),
             records: Some(records),
             ..Default::default()
         }

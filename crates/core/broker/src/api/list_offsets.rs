@@ -1,10 +1,11 @@
 //! ListOffsets, v1-11: where a partition begins, ends, or has its records of a time.
 //!
-//! Ours: there are no transactions, so the last stable offset is the high watermark in both
-//! isolation levels, and no remote storage, so the local log is the log. The search by time reads
+//! With isolation level 1, a partition ends at the last stable offset.
+//! Ours: there is no remote storage, so the local log is the log. The search by time reads
 //! from disk and is not bounded by `timeout_ms`. Of a partition named twice the first is answered;
 //! Kafka refuses both.
 
+use super::fetch::isolation;
 use super::{Call, Handler, Need, Reply, place};
 use crate::code::ErrorCode;
 use std::collections::HashSet;
@@ -43,20 +44,25 @@ impl Handler for ListOffsets {
     const NEEDS: &'static [Need] = &[(Operation::Describe, ResourceType::Topic)];
 
     async fn handle(call: Call, request: ListOffsetsRequest) -> Reply<Self> {
+        let isolation = isolation(request.isolation_level);
         let mut topics = Vec::with_capacity(request.topics.len());
         for topic in &request.topics {
-            topics.push(answer_topic(&call, topic).await);
+            topics.push(answer_topic(&call, topic, isolation).await);
         }
         Reply::Send(ListOffsetsResponse { topics, ..Default::default() })
     }
 }
 
-async fn answer_topic(call: &Call, asked: &ListOffsetsTopic) -> ListOffsetsTopicResponse {
+async fn answer_topic(
+    call: &Call,
+    asked: &ListOffsetsTopic,
+    isolation: Isolation,
+) -> ListOffsetsTopicResponse {
     let mut partitions = Vec::with_capacity(asked.partitions.len());
     let mut seen = HashSet::new();
     for partition in &asked.partitions {
         let found = if seen.insert(partition.partition_index) {
-            find(call, &asked.name, partition).await
+            find(call, (&asked.name, isolation), partition).await
         } else {
             Err(ErrorCode::InvalidRequest)
         };
@@ -92,7 +98,11 @@ impl Place {
     }
 }
 
-async fn find(call: &Call, name: &str, asked: &ListOffsetsPartition) -> Result<Place, ErrorCode> {
+async fn find(
+    call: &Call,
+    (name, isolation): (&str, Isolation),
+    asked: &ListOffsetsPartition,
+) -> Result<Place, ErrorCode> {
     let topic = place::topic_named(call, Operation::Describe, name)?;
     let partition = place::partition(&call.ctx, &topic, asked.partition_index)?;
     place::check_leader_epoch(asked.current_leader_epoch)?;
@@ -108,13 +118,15 @@ async fn find(call: &Call, name: &str, asked: &ListOffsetsPartition) -> Result<P
         return Err(ErrorCode::UnsupportedVersion);
     }
     let bounds = partition.bounds();
+    let end = bounds.end(isolation);
     match asked.timestamp {
-        LATEST => Ok(Place::bare(bounds.high_watermark)),
+        LATEST => Ok(Place::bare(end)),
         EARLIEST | EARLIEST_LOCAL => Ok(Place::bare(bounds.log_start)),
         LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok(Place::NONE),
         MAX_TIMESTAMP => search(partition, None).await,
         at => search(partition, Some(at)).await,
     }
+    .map(|it| if it.offset <= end.raw() { it } else { Place::NONE })
 }
 
 /// The search reads files, which must not hold up other connections.

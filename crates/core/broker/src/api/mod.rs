@@ -5,12 +5,12 @@
 //! Reading order: [`Handler`] -> [`Call`] -> [`TABLE`] -> any API. How to add one:
 //! `docs/how-to-add/kafka-api.md`.
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod alter_configs;
 mod alter_partition_reassignments;
-mod alter_user_scram_credentials;
 mod api_versions;
 mod create_acls;
-mod create_delegation_token;
 mod create_partitions;
 mod create_topics;
 mod delete_acls;
@@ -20,16 +20,17 @@ mod delete_topics;
 mod describe_acls;
 mod describe_cluster;
 mod describe_configs;
-mod describe_delegation_token;
 mod describe_groups;
 mod describe_log_dirs;
+mod describe_producers;
 mod describe_topic_partitions;
-mod describe_user_scram_credentials;
+mod describe_transactions;
 mod dispatch;
 mod elect_leaders;
-mod expire_delegation_token;
+mod end_txn;
 mod fetch;
 mod find_coordinator;
+mod gate;
 mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
@@ -39,6 +40,7 @@ mod list_config_resources;
 mod list_groups;
 mod list_offsets;
 mod list_partition_reassignments;
+mod list_transactions;
 mod metadata;
 mod offset_commit;
 mod offset_delete;
@@ -46,12 +48,11 @@ mod offset_fetch;
 mod offset_for_leader_epoch;
 mod place;
 mod produce;
-mod renew_delegation_token;
 mod resource;
 mod rule;
-mod sasl_authenticate;
-mod sasl_handshake;
 mod sync_group;
+mod txn_offset_commit;
+mod write_txn_markers;
 
 pub(crate) use crate::access::Need;
 pub(crate) use dispatch::{Api, Outcome, Refused, Running, start};
@@ -84,34 +85,34 @@ pub(crate) static TABLE: &[Api] = &[
     Api::of::<sync_group::SyncGroup>(),
     Api::of::<describe_groups::DescribeGroups>(),
     Api::of::<list_groups::ListGroups>(),
-    Api::of::<sasl_handshake::SaslHandshake>(),
     Api::of::<api_versions::ApiVersions>(),
     Api::of::<create_topics::CreateTopics>(),
     Api::of::<delete_topics::DeleteTopics>(),
     Api::of::<delete_records::DeleteRecords>(),
     Api::of::<init_producer_id::InitProducerId>(),
     Api::of::<offset_for_leader_epoch::OffsetForLeaderEpoch>(),
+    Api::of::<add_partitions_to_txn::AddPartitionsToTxn>(),
+    Api::of::<add_offsets_to_txn::AddOffsetsToTxn>(),
+    Api::of::<end_txn::EndTxn>(),
+    Api::of::<write_txn_markers::WriteTxnMarkers>(),
+    Api::of::<txn_offset_commit::TxnOffsetCommit>(),
     Api::of::<describe_acls::DescribeAcls>(),
     Api::of::<create_acls::CreateAcls>(),
     Api::of::<delete_acls::DeleteAcls>(),
     Api::of::<describe_configs::DescribeConfigs>(),
     Api::of::<alter_configs::AlterConfigs>(),
     Api::of::<describe_log_dirs::DescribeLogDirs>(),
-    Api::of::<sasl_authenticate::SaslAuthenticate>(),
     Api::of::<create_partitions::CreatePartitions>(),
-    Api::of::<create_delegation_token::CreateDelegationToken>(),
-    Api::of::<renew_delegation_token::RenewDelegationToken>(),
-    Api::of::<expire_delegation_token::ExpireDelegationToken>(),
-    Api::of::<describe_delegation_token::DescribeDelegationToken>(),
     Api::of::<delete_groups::DeleteGroups>(),
     Api::of::<elect_leaders::ElectLeaders>(),
     Api::of::<incremental_alter_configs::IncrementalAlterConfigs>(),
     Api::of::<alter_partition_reassignments::AlterPartitionReassignments>(),
     Api::of::<list_partition_reassignments::ListPartitionReassignments>(),
     Api::of::<offset_delete::OffsetDelete>(),
-    Api::of::<describe_user_scram_credentials::DescribeUserScramCredentials>(),
-    Api::of::<alter_user_scram_credentials::AlterUserScramCredentials>(),
     Api::of::<describe_cluster::DescribeCluster>(),
+    Api::of::<describe_producers::DescribeProducers>(),
+    Api::of::<describe_transactions::DescribeTransactions>(),
+    Api::of::<list_transactions::ListTransactions>(),
     Api::of::<list_config_resources::ListConfigResources>(),
     Api::of::<describe_topic_partitions::DescribeTopicPartitions>(),
 ];
@@ -192,21 +193,11 @@ impl Call {
     }
     /// The address that this client is told to connect to.
     pub(crate) fn advertised(&self) -> (Str, i32) {
-        let configured = self.peer.listener.advertised.as_deref().and_then(config::split_address);
+        let configured = self.ctx.config.advertised.as_deref().and_then(config::split_address);
         let local = self.peer.local;
         let (host, port) = configured
             .map_or_else(|| (local.ip().to_string(), local.port()), |(it, port)| (it.into(), port));
         (host.into(), port.into())
-    }
-    /// There are no delegation tokens. As in Kafka, whoever did not prove who they are may not
-    /// even ask.
-    fn no_tokens(&self) -> i16 {
-        let is_known = *self.principal != Principal::anonymous();
-        self.code(if is_known {
-            ErrorCode::DelegationTokenAuthDisabled
-        } else {
-            ErrorCode::DelegationTokenRequestNotAllowed
-        })
     }
     /// The number of `code`, counted in the metrics unless it says that all is well.
     pub(crate) fn code(&self, code: ErrorCode) -> i16 {

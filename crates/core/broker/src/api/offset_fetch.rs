@@ -1,5 +1,6 @@
-//! OffsetFetch, v1-10: how far a group got. v2+: all its topics if none is named. v7+: only offsets
-//! that no open transaction may change; there are none yet. v8+: several groups. v10: topics by id.
+//! OffsetFetch, v1-10: how far a group got. v2+: all its topics if none is named. v7+: on demand,
+//! offsets that an open transaction may change are UNSTABLE_OFFSET_COMMIT. v8+: several groups.
+//! v10: topics by id.
 //!
 //! A partition without a commit, a group that does not exist: offset -1 and no error, as in Kafka.
 
@@ -39,7 +40,8 @@ impl Handler for OffsetFetch {
 
 fn answer(call: &Call, request: OffsetFetchRequest) -> OffsetFetchResponse {
     if call.version >= 8 {
-        let groups = request.groups.into_iter().map(|it| group(call, it)).collect();
+        let stable = request.require_stable;
+        let groups = request.groups.into_iter().map(|it| group(call, it, stable)).collect();
         return OffsetFetchResponse { groups, ..Default::default() };
     }
     let wider = |it: OffsetFetchRequestTopic| OffsetFetchRequestTopics {
@@ -52,18 +54,18 @@ fn answer(call: &Call, request: OffsetFetchRequest) -> OffsetFetchResponse {
         topics: request.topics.map(|it| it.into_iter().map(wider).collect()),
         ..Default::default()
     };
-    let it = group(call, asked);
+    let it = group(call, asked, request.require_stable);
     let topics = it.topics.into_iter().map(narrower).collect();
     OffsetFetchResponse { topics, error_code: it.error_code, ..Default::default() }
 }
 
-fn group(call: &Call, asked: OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
+fn group(call: &Call, asked: OffsetFetchRequestGroup, stable: bool) -> OffsetFetchResponseGroup {
     if let Err(denied) = call.authorize(Operation::Describe, Resource::group(&asked.group_id)) {
         return refused(call, asked, denied.into());
     }
     let read = |offsets: &Offsets| match &asked.topics {
-        Some(topics) => topics.iter().map(|it| topic(call, it, offsets)).collect(),
-        None => all(call, offsets),
+        Some(topics) => topics.iter().map(|it| topic(call, it, offsets, stable)).collect(),
+        None => all(call, offsets, stable),
     };
     let topics = call.ctx.groups.read_offsets(&asked.group_id, read);
     let topics = topics.unwrap_or_else(|| read(&Offsets::default()));
@@ -92,6 +94,7 @@ fn topic(
     call: &Call,
     asked: &OffsetFetchRequestTopics,
     offsets: &Offsets,
+    stable: bool,
 ) -> OffsetFetchResponseTopics {
     let by_id = call.version >= 10;
     let named: Result<Arc<str>, ErrorCode> = if by_id {
@@ -105,6 +108,7 @@ fn topic(
     let is_of_topic =
         |it: &&Committed| !by_id || it.topic_id == Uuid::ZERO || it.topic_id == asked.topic_id;
     let one = |index: &i32| match &named {
+        Ok(name) if stable && offsets.is_unstable(name, *index) => unstable(call, *index),
         Ok(name) => partition(*index, offsets.get(name, *index).filter(is_of_topic)),
         Err(code) => OffsetFetchResponsePartitions {
             error_code: call.code(*code),
@@ -119,7 +123,7 @@ fn topic(
     }
 }
 
-fn all(call: &Call, offsets: &Offsets) -> Vec<OffsetFetchResponseTopics> {
+fn all(call: &Call, offsets: &Offsets, stable: bool) -> Vec<OffsetFetchResponseTopics> {
     let by_id = call.version >= 10;
     let mut topics = Vec::new();
     for (name, partitions) in offsets.all() {
@@ -130,15 +134,27 @@ fn all(call: &Call, offsets: &Offsets) -> Vec<OffsetFetchResponseTopics> {
         if by_id && found.is_none() {
             continue; // by its id it cannot be told any more
         }
+        let one = |(index, it): (&i32, &Committed)| {
+            let is_unstable = stable && offsets.is_unstable(name, *index);
+            if is_unstable { unstable(call, *index) } else { partition(*index, Some(it)) }
+        };
         let partitions = partitions.iter();
         topics.push(OffsetFetchResponseTopics {
             name: if by_id { Str::default() } else { (&**name).into() },
             topic_id: found.map_or(Uuid::ZERO, |it| it.id),
-            partitions: partitions.map(|(index, it)| partition(*index, Some(it))).collect(),
+            partitions: partitions.map(one).collect(),
             ..Default::default()
         });
     }
     topics
+}
+
+/// A transaction is about to change it: a reader that went on from here might read twice.
+fn unstable(call: &Call, index: i32) -> OffsetFetchResponsePartitions {
+    OffsetFetchResponsePartitions {
+        error_code: call.code(ErrorCode::UnstableOffsetCommit),
+        ..partition(index, None)
+    }
 }
 
 fn partition(index: i32, committed: Option<&Committed>) -> OffsetFetchResponsePartitions {

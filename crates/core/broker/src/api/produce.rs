@@ -9,19 +9,22 @@
 //! timestamp; Kafka gives the batch's. The log start is told with success and UNKNOWN_PRODUCER_ID
 //! only. A producer of which nothing is known must begin at sequence 0, or is told
 //! OUT_OF_ORDER_SEQUENCE_NUMBER, and UNKNOWN_PRODUCER_ID if it may have been forgotten. Versions 0
-//! to 2 are advertised, as Kafka does for old librdkafka, and not served. Transactional batches are
-//! refused: there are no transactions.
+//! to 2 are advertised, as Kafka does for old librdkafka, and not served.
+//! A transactional batch is answered without waiting for the disk: its transaction cannot be
+//! committed without it. v12+: it brings its partition into the transaction (KIP-890).
 
+use super::gate::{self, Gate};
 use super::{Call, Handler, Need, Reply, place};
 use crate::admission::{Refusal, admit};
 use crate::code::ErrorCode;
 use crate::topic::Topic;
-use bytes::Bytes;
 use std::future::Future;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use systole_guard::{Operation, Resource, ResourceType};
 use systole_kit::Timestamp;
 use systole_log::{AppendError, Appended, Origin, Ticket};
+use systole_transaction::{Place, Producer};
 use systole_wire::compression::Codec;
 use systole_wire::message::produce_request::{PartitionProduceData, TopicProduceData};
 use systole_wire::message::produce_response::{
@@ -50,14 +53,9 @@ impl Handler for Produce {
         request: ProduceRequest,
     ) -> impl Future<Output = Reply<Self>> + Send + 'static {
         let now = call.ctx.world.clock.now();
-        let id = request.transactional_id.as_deref();
-        let may_be_transactional = id.is_some_and(|id| {
-            call.authorize(Operation::Write, Resource::transactional_id(id)).is_ok()
-        });
         let acks = request.acks;
-        let mut work =
-            Work { call, acks, may_be_transactional, now, ticket: Ticket::NONE, failed: false };
-        let responses: Vec<_> = request.topic_data.iter().map(|it| work.topic(it)).collect();
+        let mut work = Work { call, acks, now, ticket: Ticket::NONE, failed: false };
+        let responses = work.all(&request);
         // What follows must not keep the frame: the log has its own copy of the records.
         drop(request);
         work.answer(responses)
@@ -67,8 +65,6 @@ impl Handler for Produce {
 struct Work {
     call: Call,
     acks: i16,
-    /// It names a transactional id, and the caller may use that.
-    may_be_transactional: bool,
     now: Timestamp,
     /// Done when all that was appended is on disk.
     ticket: Ticket,
@@ -76,7 +72,31 @@ struct Work {
 }
 
 impl Work {
-    fn topic(&mut self, asked: &TopicProduceData) -> TopicProduceResponse {
+    fn all(&mut self, request: &ProduceRequest) -> Vec<TopicProduceResponse> {
+        let id = request.transactional_id.as_deref();
+        let Some((id, producer)) = id.and_then(|id| Some((id, gate::producer_of(request)?))) else {
+            return self.topics(request, &mut Gate::None);
+        };
+        if let Err(denied) = self.call.authorize(Operation::Write, Resource::transactional_id(id)) {
+            return self.topics(request, &mut Gate::Closed(denied.into()));
+        }
+        let transactions = self.call.ctx.transactions.clone();
+        let written = transactions.write(id, |writer| {
+            let mut gate = Gate::open(&self.call, request, writer, producer);
+            self.topics(request, &mut gate)
+        });
+        written.unwrap_or_else(|code| self.topics(request, &mut Gate::Closed(code)))
+    }
+
+    fn topics(
+        &mut self,
+        request: &ProduceRequest,
+        gate: &mut Gate<'_, '_>,
+    ) -> Vec<TopicProduceResponse> {
+        request.topic_data.iter().map(|it| self.topic(it, gate)).collect()
+    }
+
+    fn topic(&mut self, asked: &TopicProduceData, gate: &mut Gate<'_, '_>) -> TopicProduceResponse {
         let topic = if self.call.version >= 13 {
             place::topic_with_id(&self.call, Operation::Write, asked.topic_id)
         } else {
@@ -88,7 +108,7 @@ impl Work {
             name: asked.name.clone(),
             topic_id: asked.topic_id,
             partition_responses: partitions
-                .map(|it| self.partition(topic.as_deref(), it))
+                .map(|it| self.partition(topic.as_deref(), it, gate))
                 .collect(),
             ..Default::default()
         }
@@ -110,16 +130,14 @@ impl Work {
         &mut self,
         topic: Result<&Topic, &ErrorCode>,
         asked: &PartitionProduceData,
+        gate: &mut Gate<'_, '_>,
     ) -> PartitionProduceResponse {
         let appended = match topic {
-            Ok(topic) => self.append(topic, asked),
+            Ok(topic) => self.append(topic, asked, gate),
             Err(code) => Err(Refusal::plain(*code)),
         };
         match appended {
-            Ok(appended) => {
-                self.ticket = self.ticket.and(appended.ticket);
-                written(asked.index, &appended)
-            }
+            Ok(appended) => written(asked.index, &appended),
             Err(refusal) => {
                 self.failed = true;
                 let forgotten = refusal.code == ErrorCode::UnknownProducerId;
@@ -135,24 +153,34 @@ impl Work {
         }
     }
 
-    fn append(&self, topic: &Topic, asked: &PartitionProduceData) -> Result<Appended, Refusal> {
+    fn append(
+        &mut self,
+        topic: &Topic,
+        asked: &PartitionProduceData,
+        gate: &mut Gate<'_, '_>,
+    ) -> Result<Appended, Refusal> {
         let partition = place::partition(&self.call.ctx, topic, asked.index);
         let partition = partition.map_err(Refusal::plain)?;
-        self.check_kind(asked.records.as_ref())?;
+        let header = asked.records.as_ref().and_then(|it| BatchHeader::read(it).ok());
+        self.check_codec(header.as_ref())?;
+        let transactional = header.filter(|it| it.attributes.is_transactional());
+        if let Some(header) = &transactional {
+            let from = Producer { id: header.producer_id, epoch: header.producer_epoch };
+            let place = Place { topic: Arc::clone(&topic.name), partition: asked.index };
+            gate.pass(from, &place).map_err(Refusal::plain)?;
+        }
         let batch = admit(asked.records.as_ref(), &topic.settings, self.now)?;
-        partition.append(&batch, Origin::Client).map_err(refuse)
+        let appended = partition.append(&batch, Origin::Client).map_err(refuse)?;
+        if transactional.is_some() {
+            gate.passed(appended.ticket);
+        } else {
+            self.ticket = self.ticket.and(appended.ticket);
+        }
+        Ok(appended)
     }
 
-    /// What depends on the request and not on the topic.
-    fn check_kind(&self, batch: Option<&Bytes>) -> Result<(), Refusal> {
-        let Some(Ok(header)) = batch.map(|it| BatchHeader::read(it)) else { return Ok(()) };
-        if header.attributes.is_transactional() {
-            return Err(Refusal::plain(if self.may_be_transactional {
-                ErrorCode::InvalidTxnState
-            } else {
-                ErrorCode::TransactionalIdAuthorizationFailed
-            }));
-        }
+    fn check_codec(&self, header: Option<&BatchHeader>) -> Result<(), Refusal> {
+        let Some(header) = header else { return Ok(()) };
         let is_zstd = matches!(header.attributes.codec(), Ok(Codec::Zstd));
         if is_zstd && self.call.version < ZSTD_FROM_VERSION {
             let message = "zstd needs Produce version 7 or later";

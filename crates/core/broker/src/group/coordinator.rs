@@ -14,6 +14,7 @@ use super::config::{GROUP_RECORD_BYTES_MAX, GroupConfig};
 use super::journal::{self, Appended, Journal};
 use super::slot::{Inner, Slot, Waiter};
 use super::store::Store;
+use super::transactional::OpenTransactions;
 use crate::code::ErrorCode;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -42,6 +43,7 @@ pub(super) struct Shared {
     tokens: AtomicU64,
     /// What all groups and offsets take in memory.
     bytes: AtomicUsize,
+    pub(super) open_transactions: Mutex<OpenTransactions>,
 }
 
 /// One line of ListGroups.
@@ -62,6 +64,7 @@ impl Coordinator {
             alarm: Alarm::new(),
             tokens: AtomicU64::new(0),
             bytes: AtomicUsize::new(0),
+            open_transactions: Mutex::default(),
         }))
     }
 
@@ -87,6 +90,7 @@ impl Coordinator {
         };
         let slot = Arc::new(self.0.new_slot(&id, group, offsets));
         self.0.settle(&slot, &mut slot.lock());
+        self.0.note_pending(&slot);
         self.0.slots().insert(id, slot);
     }
 
@@ -106,6 +110,12 @@ impl Coordinator {
                 }
             }
         }
+    }
+
+    /// Where the offsets of a group are kept, for who must name the place.
+    pub(crate) fn place_of(&self, group_id: &str) -> systole_transaction::Place {
+        let partition = journal::partition_of(group_id, self.0.journal.partition_count());
+        systole_transaction::Place { topic: super::store::TOPIC.into(), partition }
     }
 
     /// An id for a member that has none: `name`, which people recognise, and something random.
@@ -252,7 +262,7 @@ impl Shared {
         self.slots().values().cloned().collect()
     }
 
-    fn slot(&self, group_id: &str, may_create: bool) -> Option<Arc<Slot>> {
+    pub(super) fn slot(&self, group_id: &str, may_create: bool) -> Option<Arc<Slot>> {
         let mut slots = self.slots();
         if let Some(slot) = slots.get(group_id) {
             return Some(Arc::clone(slot));

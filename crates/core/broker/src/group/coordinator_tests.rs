@@ -13,6 +13,7 @@ use std::time::Duration;
 use systole_group::classic::{Caller, Join, JoinAnswer, Protocol, Sync};
 use systole_group::{Committed, Offsets, Place};
 use systole_kit::{Timestamp, Uuid};
+use systole_log::Ticket;
 use systole_wire::record::BatchHeader;
 use systole_world::sim::{HandClock, SeededRandom};
 use systole_world::{Clock as _, World};
@@ -85,7 +86,7 @@ impl Journal for MemoryLog {
             durable.wait_for(|it| *it >= number).await.unwrap();
             Ok(())
         });
-        Ok(Appended { last_offset: next - 1, durable })
+        Ok(Appended { last_offset: next - 1, ticket: Ticket::NONE, durable })
     }
     fn durable_end(&self, partition: i32) -> i64 {
         self.end(partition, *self.durable.borrow())

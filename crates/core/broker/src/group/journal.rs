@@ -8,6 +8,7 @@ use bytes::Bytes;
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
+use systole_log::Ticket;
 
 /// Ready once everything appended so far is durable.
 pub(crate) type Durable = Pin<Box<dyn Future<Output = Result<(), ErrorCode>> + Send>>;
@@ -15,6 +16,8 @@ pub(crate) type Durable = Pin<Box<dyn Future<Output = Result<(), ErrorCode>> + S
 /// A batch that has its place in the log.
 pub(crate) struct Appended {
     pub(crate) last_offset: i64,
+    /// The same as `durable`, to be joined with others.
+    pub(crate) ticket: Ticket,
     pub(crate) durable: Durable,
 }
 

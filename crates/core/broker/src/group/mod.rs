@@ -13,6 +13,7 @@ mod journal;
 mod replay;
 mod slot;
 mod store;
+mod transactional;
 
 #[cfg(test)]
 mod coordinator_tests;
@@ -20,5 +21,6 @@ mod coordinator_tests;
 pub use config::GroupConfig;
 pub(crate) use config::{MEMBER_BYTES_MAX, NAME_BYTES_MAX};
 pub(crate) use coordinator::Coordinator;
-pub(crate) use journal::Durable;
-pub(crate) use store::Store;
+pub(crate) use journal::{Durable, partition_of};
+pub(crate) use store::{Store, TOPIC as OFFSETS_TOPIC};
+pub(crate) use transactional::EndedTransaction;

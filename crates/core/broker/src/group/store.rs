@@ -98,7 +98,8 @@ impl Journal for Store {
             Box::pin(
                 async move { log.done(appended.ticket).await.map_err(|error| refusal(&error)) },
             );
-        Ok(Appended { last_offset: appended.last_offset.raw(), durable })
+        let (last_offset, ticket) = (appended.last_offset.raw(), appended.ticket);
+        Ok(Appended { last_offset, ticket, durable })
     }
 
     fn durable_end(&self, partition: i32) -> i64 {

@@ -116,34 +116,34 @@ async fn every_api_refuses_who_may_nothing_with_kafkas_code() {
         SyncGroup: 30
         DescribeGroups: 30
         ListGroups: 0
-        SaslHandshake: 34
         ApiVersions: 0
         CreateTopics: 29
         DeleteTopics: 29
         DeleteRecords: 29
         InitProducerId: 31
         OffsetForLeaderEpoch: 29
+        AddPartitionsToTxn: 53
+        AddOffsetsToTxn: 53
+        EndTxn: 53
+        WriteTxnMarkers: 31
+        TxnOffsetCommit: 53
         DescribeAcls: 31
         CreateAcls: 31
         DeleteAcls: 31
         DescribeConfigs: 29
         AlterConfigs: 29
         DescribeLogDirs: 31
-        SaslAuthenticate: 34
         CreatePartitions: 29
-        CreateDelegationToken: 64
-        RenewDelegationToken: 64
-        ExpireDelegationToken: 64
-        DescribeDelegationToken: 64
         DeleteGroups: 30
         ElectLeaders: 31
         IncrementalAlterConfigs: 29
         AlterPartitionReassignments: 31
         ListPartitionReassignments: 31
         OffsetDelete: 30
-        DescribeUserScramCredentials: 31
-        AlterUserScramCredentials: 31
         DescribeCluster: 0
+        DescribeProducers: 29
+        DescribeTransactions: 53
+        ListTransactions: 0
         ListConfigResources: 31
         DescribeTopicPartitions: 29
     "#]]

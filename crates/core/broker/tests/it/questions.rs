@@ -5,7 +5,6 @@ use crate::frames::api_versions;
 use crate::harness::Client;
 use crate::records::batch;
 use std::collections::BTreeMap;
-use systole_wire::message::alter_user_scram_credentials_request::ScramCredentialUpsertion;
 use systole_wire::message::create_acls_request::AclCreation;
 use systole_wire::message::create_partitions_request::CreatePartitionsTopic;
 use systole_wire::message::create_topics_request::CreatableTopic;
@@ -42,6 +41,7 @@ impl Questions {
         self.about_records().await;
         self.about_groups().await;
         self.about_offsets().await;
+        self.about_transactions().await;
         self.about_topics().await;
         self.about_configs().await;
         self.about_the_cluster().await;
@@ -122,6 +122,63 @@ impl Questions {
         self.ask(8, request, |it| it.groups[0].error_code).await;
         let request = OffsetDeleteRequest { group_id: "g".into(), ..Default::default() };
         self.ask(0, request, |it| it.error_code).await;
+    }
+
+    async fn about_transactions(&mut self) {
+        let id = || systole_wire::Str::from("x");
+        let topics = vec![add_partitions_to_txn_request::AddPartitionsToTxnTopic {
+            name: "t".into(),
+            partitions: vec![0],
+            ..Default::default()
+        }];
+        let request = AddPartitionsToTxnRequest {
+            v3_and_below_transactional_id: id(),
+            v3_and_below_topics: topics,
+            ..Default::default()
+        };
+        let code = |it: AddPartitionsToTxnResponse| {
+            it.results_by_topic_v3_and_below[0].results_by_partition[0].partition_error_code
+        };
+        self.ask(3, request, code).await;
+        let (transactional_id, group_id) = (id(), "g".into());
+        let request = AddOffsetsToTxnRequest { transactional_id, group_id, ..Default::default() };
+        self.ask(3, request, |it| it.error_code).await;
+        let request = EndTxnRequest { transactional_id: id(), ..Default::default() };
+        self.ask(3, request, |it| it.error_code).await;
+        let topics = vec![write_txn_markers_request::WritableTxnMarkerTopic {
+            name: "t".into(),
+            partition_indexes: vec![0],
+            ..Default::default()
+        }];
+        let markers =
+            vec![write_txn_markers_request::WritableTxnMarker { topics, ..Default::default() }];
+        let request = WriteTxnMarkersRequest { markers, ..Default::default() };
+        self.ask(1, request, |it| it.markers[0].topics[0].partitions[0].error_code).await;
+        let partitions =
+            vec![txn_offset_commit_request::TxnOffsetCommitRequestPartition::default()];
+        let topics = vec![txn_offset_commit_request::TxnOffsetCommitRequestTopic {
+            name: "t".into(),
+            partitions,
+            ..Default::default()
+        }];
+        let request = TxnOffsetCommitRequest {
+            transactional_id: id(),
+            group_id: "g".into(),
+            topics,
+            ..Default::default()
+        };
+        self.ask(3, request, |it| it.topics[0].partitions[0].error_code).await;
+        let transactional_ids = vec![id()];
+        let request = DescribeTransactionsRequest { transactional_ids, ..Default::default() };
+        self.ask(0, request, |it| it.transaction_states[0].error_code).await;
+        self.ask(1, ListTransactionsRequest::default(), |it| it.error_code).await;
+        let topics = vec![describe_producers_request::TopicRequest {
+            name: "t".into(),
+            partition_indexes: vec![0],
+            ..Default::default()
+        }];
+        let request = DescribeProducersRequest { topics, ..Default::default() };
+        self.ask(0, request, |it| it.topics[0].partitions[0].error_code).await;
     }
 
     async fn about_topics(&mut self) {
@@ -211,16 +268,5 @@ impl Questions {
         let filters = vec![DeleteAclsFilter::default()];
         let request = DeleteAclsRequest { filters, ..Default::default() };
         self.ask(3, request, |it| it.filter_results[0].error_code).await;
-        let request = DescribeUserScramCredentialsRequest { users: None, ..Default::default() };
-        self.ask(0, request, |it| it.error_code).await;
-        let upsertions = vec![ScramCredentialUpsertion { mechanism: 1, ..Default::default() }];
-        let request = AlterUserScramCredentialsRequest { upsertions, ..Default::default() };
-        self.ask(0, request, |it| it.results[0].error_code).await;
-        self.ask(1, SaslHandshakeRequest::default(), |it| it.error_code).await;
-        self.ask(2, SaslAuthenticateRequest::default(), |it| it.error_code).await;
-        self.ask(3, CreateDelegationTokenRequest::default(), |it| it.error_code).await;
-        self.ask(2, RenewDelegationTokenRequest::default(), |it| it.error_code).await;
-        self.ask(2, ExpireDelegationTokenRequest::default(), |it| it.error_code).await;
-        self.ask(3, DescribeDelegationTokenRequest::default(), |it| it.error_code).await;
     }
 }

@@ -29,8 +29,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// How long the thread waits for a record before it looks whether it should end.
-/// Not whole milliseconds: rdkafka rounds what remains down to them and would spin for the last.
-const POLL: Duration = Duration::from_micros(100_500);
+const POLL: Duration = Duration::from_millis(100);
 
 type Native = BaseConsumer<Reading>;
 

@@ -202,6 +202,19 @@ impl Group {
         Ok(())
     }
 
+    /// May `caller` commit offsets as part of a transaction? Its producer has proven itself to the
+    /// transaction coordinator, so one that names no member is taken in every state.
+    pub fn may_commit_in_transaction(&self, caller: Caller<'_>) -> Result<(), ErrorCode> {
+        let is_named =
+            caller.generation >= 0 || !caller.member_id.is_empty() || caller.instance_id.is_some();
+        match self.state {
+            State::Dead => Err(ErrorCode::CoordinatorNotAvailable),
+            State::Empty if caller.generation < 0 => Ok(()),
+            _ if is_named => self.check_caller(caller),
+            _ => Ok(()),
+        }
+    }
+
     fn check_caller(&self, caller: Caller<'_>) -> Result<(), ErrorCode> {
         if self.state == State::Dead {
             return Err(ErrorCode::CoordinatorNotAvailable);

@@ -9,11 +9,10 @@
 
 use crate::field;
 use crate::position::{Offset, PartitionId};
-use crate::wal::buffer::Buffer;
 use bytes::Bytes;
 use systole_kit::Uuid;
 
-pub(crate) const PAGE: usize = systole_world::DIRECT_BYTES;
+pub(crate) const PAGE: usize = 4096;
 pub(crate) const HEAD_LEN: usize = 64;
 pub(crate) const ENTRY_LEN: usize = 56;
 const MAGIC: [u8; 8] = *b"SYSWAL\0\x01";
@@ -116,7 +115,7 @@ impl Entry {
     pub(crate) fn size(&self) -> usize {
         ENTRY_LEN + self.body.len()
     }
-    fn encode(&self, sequence: Sequence, out: &mut Buffer) {
+    fn encode(&self, sequence: Sequence, out: &mut Vec<u8>) {
         let mut head = [0; ENTRY_LEN];
         let length = u32::try_from(self.body.len()).unwrap_or(u32::MAX);
         field::put(&mut head, 4, &crc32c::crc32c(&self.body).to_le_bytes());
@@ -128,8 +127,8 @@ impl Entry {
         field::put(&mut head, 48, &self.last.raw().to_le_bytes());
         let crc = entry_crc(sequence, head.get(4..).unwrap_or_default());
         field::put(&mut head, 0, &crc.to_le_bytes());
-        out.extend(&head);
-        out.extend(&self.body);
+        out.extend_from_slice(&head);
+        out.extend_from_slice(&self.body);
     }
 }
 
@@ -187,21 +186,20 @@ fn entry_crc(sequence: Sequence, head: &[u8]) -> u32 {
 /// Writes the whole group into `out`, replacing what was there. `head.length` and `head.count` are
 /// filled in here.
 pub(crate) fn encode_group<'a>(
-    out: &mut Buffer,
+    out: &mut Vec<u8>,
     mut head: Head,
-    entries: impl Iterator<Item = &'a Entry> + Clone,
+    entries: impl Iterator<Item = &'a Entry>,
 ) {
-    let length = HEAD_LEN + entries.clone().map(Entry::size).sum::<usize>();
-    out.restart(padded(length));
-    out.resize(HEAD_LEN);
+    out.clear();
+    out.resize(HEAD_LEN, 0);
     head.count = 0;
     for entry in entries {
         entry.encode(head.sequence, out);
         head.count += 1;
     }
-    head.length = u32::try_from(length - HEAD_LEN).unwrap_or(u32::MAX);
-    field::put(out.bytes_mut(), 0, &head.encode());
-    out.resize(padded(length));
+    head.length = u32::try_from(out.len() - HEAD_LEN).unwrap_or(u32::MAX);
+    field::put(out, 0, &head.encode());
+    out.resize(padded(out.len()), 0);
 }
 
 /// `length` rounded up to whole pages.

@@ -10,7 +10,6 @@
 //!   groups always have lower numbers than the checkpoint.
 //! - After a recovery writing starts in another file: bytes of the crash are never appended to.
 
-use crate::wal::buffer::Buffer;
 use crate::wal::frame::{self, Entry, Head, Sequence};
 use crate::wal::name;
 use std::io;
@@ -55,7 +54,7 @@ pub(crate) struct Wal {
     written: Sequence,
     synced: Sequence,
     next: Sequence,
-    buffer: Buffer,
+    buffer: Vec<u8>,
 }
 
 /// What a recovery found: where to go on.
@@ -90,12 +89,12 @@ impl Wal {
             written: resume.previous,
             synced: resume.previous,
             next: resume.highest + 1,
-            buffer: Buffer::default(),
+            buffer: Vec::new(),
         };
         // A killed process may have made one without the name being durable.
         it.disk.sync_dir(dir)?;
         for path in used {
-            let file = it.disk.open(&path, Open::ReadWriteDirect)?;
+            let file = it.disk.open(&path, Open::ReadWrite)?;
             it.next_name = it.next_name.max(name::number(&path) + 1);
             // One that became shorter is of no more use: it would pass for damage again.
             let bytes = Some(file.len()?).filter(|it| *it >= name::bytes(&path)).unwrap_or(0);
@@ -111,7 +110,7 @@ impl Wal {
     /// of the group counts and writing may be tried again. After any other error nothing is known.
     pub(crate) fn write<'a>(
         &mut self,
-        entries: impl Iterator<Item = &'a Entry> + Clone,
+        entries: impl Iterator<Item = &'a Entry>,
     ) -> io::Result<Sequence> {
         let sequence = self.next;
         self.next += 1;
@@ -125,7 +124,7 @@ impl Wal {
             count: 0,
         };
         frame::encode_group(&mut buffer, head, entries);
-        let outcome = self.write_group(buffer.bytes(), sequence);
+        let outcome = self.write_group(&buffer, sequence);
         self.buffer = buffer;
         outcome.map(|()| sequence)
     }
@@ -172,7 +171,7 @@ impl Wal {
     fn create(&mut self, bytes: u64) -> io::Result<WalFile> {
         let path = self.next_path(bytes);
         let unfinished = name::unfinished(&path);
-        let file = self.disk.open(&unfinished, Open::CreateNewDirect)?;
+        let file = self.disk.open(&unfinished, Open::CreateNew)?;
         if let Err(error) = file.set_len(bytes) {
             let _ = self.disk.remove_file(&unfinished); // or the next start does it
             return Err(error);
@@ -268,14 +267,12 @@ impl Spare {
         made
     }
     fn fill(&self, disk: &dyn Disk) -> io::Result<WalFile> {
-        let file = disk.open(&name::unfinished(&self.path), Open::CreateNewDirect)?;
-        let mut zeroes = Buffer::default();
-        zeroes.restart(ZEROES_BYTES);
-        zeroes.resize(ZEROES_BYTES);
+        let file = disk.open(&name::unfinished(&self.path), Open::CreateNew)?;
+        let zeroes = vec![0; ZEROES_BYTES];
         let mut at = 0;
         while at < self.bytes {
             let piece = crate::field::size((self.bytes - at).min(ZEROES_BYTES as u64));
-            file.write_all_at(zeroes.bytes().get(..piece).unwrap_or_default(), at)?;
+            file.write_all_at(zeroes.get(..piece).unwrap_or_default(), at)?;
             at += piece as u64;
         }
         complete(disk, &*file, &self.path)?;
