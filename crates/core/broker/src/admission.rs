@@ -4,8 +4,8 @@
 //! way to break a rule (KIP-467: which records, and why). Does not own: the rules of the format
 //! (`wire::record::check_produced`), sequence numbers (the log).
 //!
-//! Ours, beside the codes in `refuse`: Kafka recompresses at the topic's level, this node at the
-//! codec's default; Kafka names every bad record, this node [`RECORD_ERRORS_MAX`] of them.
+//! Ours, beside the codes in `refuse`: lz4 has one level, whatever `compression.lz4.level` says;
+//! Kafka names every bad record, this node [`RECORD_ERRORS_MAX`] of them.
 //!
 //! An uncompressed batch that keeps its codec and timestamps passes without being copied.
 
@@ -76,8 +76,8 @@ fn settle(
     let header = records.header();
     let wanted = settings.compression;
     let recoded = match wanted {
-        Some(codec) if header.attributes.codec().map_err(|it| refuse(&it))? != codec => {
-            Some(record::recompress(records, codec).map_err(|it| refuse(&it))?)
+        Some(how) if header.attributes.codec().map_err(|it| refuse(&it))? != how.codec => {
+            Some(record::recompress(records, how).map_err(|it| refuse(&it))?)
         }
         _ => None,
     };

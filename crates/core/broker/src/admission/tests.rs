@@ -123,6 +123,24 @@ fn the_topics_codec_replaces_the_producers() {
 }
 
 #[test]
+fn a_higher_level_of_the_topic_makes_smaller_batches() {
+    let letters = (0..20_000_u64).map(|it| b"aeiou"[(it * it % 991 % 5) as usize]);
+    let value: Vec<u8> = letters.collect();
+    let came = batch(Codec::None, &[NewRecord { value: Some(&value), ..at(NOW) }]);
+    for (codec, setting, levels) in [
+        ("gzip", "compression.gzip.level", ["1", "9"]),
+        ("zstd", "compression.zstd.level", ["-5", "19"]),
+    ] {
+        let size = |level| {
+            let entered = admitted(&came, &[("compression.type", codec), (setting, level)]);
+            entered.unwrap().len()
+        };
+        let [fast, small] = levels.map(size);
+        assert!(small < fast, "{codec}: {small} and {fast} bytes");
+    }
+}
+
+#[test]
 fn a_wrong_maximum_timestamp_is_put_right() {
     let right = batch(Codec::None, &[at(NOW), at(NOW - 9)]);
     let mut wrong = right.to_vec();

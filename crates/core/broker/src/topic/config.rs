@@ -77,7 +77,7 @@ pub(crate) static DEFINITIONS: &[Definition] = settings! {
     "compression.gzip.level", "-1", Int, BetweenOrMinusOne(1, 9), "compression.gzip.level",
         "Level used when the node compresses with gzip; -1 is the codec's default.";
     "compression.lz4.level", "9", Int, Between(1, 17), "compression.lz4.level",
-        "Level used when the node compresses with lz4.";
+        "Kept for tools; lz4 has one level here.";
     "compression.type", "producer", Kind::String, CODECS, "compression.type",
         "Codec of stored batches; producer keeps them as they came.";
     "compression.zstd.level", "3", Int, Between(-131_072, 22), "compression.zstd.level",

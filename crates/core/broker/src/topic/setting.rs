@@ -7,7 +7,7 @@ use super::config::{self, Definition};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use systole_log::PartitionConfig;
-use systole_wire::compression::Codec;
+use systole_wire::compression::{Codec, Compression};
 
 /// Explicitly set values: by topic name for a topic, by broker name for the node.
 pub(crate) type Overrides = BTreeMap<String, String>;
@@ -17,11 +17,8 @@ pub(crate) type Overrides = BTreeMap<String, String>;
 pub(crate) struct Settings {
     pub(crate) cleanup_delete: bool,
     pub(crate) cleanup_compact: bool,
-    /// Codec that stored batches must have; `None` keeps them as they came.
-    pub(crate) compression: Option<Codec>,
-    pub(crate) compression_gzip_level: i32,
-    pub(crate) compression_lz4_level: i32,
-    pub(crate) compression_zstd_level: i32,
+    /// What stored batches must be like; `None` keeps them as they came.
+    pub(crate) compression: Option<Compression>,
     /// 1: records are acknowledged once they are on disk.
     pub(crate) flush_messages: u64,
     pub(crate) flush_age: Duration,
@@ -57,11 +54,7 @@ impl Settings {
         Self {
             cleanup_delete: cleanup.contains(&"delete"),
             cleanup_compact: cleanup.contains(&"compact"),
-            // "producer" names no codec.
-            compression: Codec::from_name(values.text("compression.type")),
-            compression_gzip_level: values.narrow("compression.gzip.level"),
-            compression_lz4_level: values.narrow("compression.lz4.level"),
-            compression_zstd_level: values.narrow("compression.zstd.level"),
+            compression: values.compression(),
             flush_messages: values.narrow("flush.messages"),
             flush_age: values.duration("flush.ms").unwrap_or(Duration::MAX),
             message_bytes_max: values.narrow("max.message.bytes"),
@@ -113,6 +106,17 @@ impl<'a> Values<'a> {
     }
     fn duration(&self, name: &str) -> Option<Duration> {
         u64::try_from(self.number(name)).ok().map(Duration::from_millis)
+    }
+    /// "producer" names no codec.
+    fn compression(&self) -> Option<Compression> {
+        let codec = Codec::from_name(self.text("compression.type"))?;
+        let level = match codec {
+            // -1 is the default of gzip, and a level of zstd.
+            Codec::Gzip => Some(self.narrow("compression.gzip.level")).filter(|it| *it != -1),
+            Codec::Zstd => Some(self.narrow("compression.zstd.level")),
+            Codec::None | Codec::Snappy | Codec::Lz4 => None,
+        };
+        Some(Compression { codec, level })
     }
 }
 

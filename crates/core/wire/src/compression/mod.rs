@@ -1,7 +1,7 @@
 //! The four codecs of record batches, with a bound on what comes out.
 //!
-//! Owns: codec ids and names, compression at the default level, decompression up to a limit that
-//! the caller names. Does not own: which codec a topic wants (`broker`), the framing of batches
+//! Owns: codec ids and names, compression, decompression up to a limit that the caller names. Does
+//! not own: which codec and level a topic wants (`broker`), the framing of batches
 //! ([`record`]).
 //!
 //! Invariants
@@ -78,6 +78,21 @@ impl Codec {
     }
 }
 
+/// How records are to be compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compression {
+    pub codec: Codec,
+    /// As gzip (1..=9) and zstd (-131072..=22) count; outside of that the nearest. Snappy and lz4
+    /// have one level here. `None`: the codec's default.
+    pub level: Option<i32>,
+}
+
+impl From<Codec> for Compression {
+    fn from(codec: Codec) -> Self {
+        Self { codec, level: None }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// More would come out than the caller allows. The input may be a decompression bomb.
@@ -89,22 +104,37 @@ pub enum Error {
     Compress { codec: Codec, source: io::Error },
 }
 
-/// Compresses at the codec's default level, in the framing that Kafka's Java client writes.
+/// Compresses in the framing that Kafka's Java client writes.
 ///
 /// # Errors  [`Error::Compress`] if the codec library gives up (out of memory).
-pub fn compress(codec: Codec, data: &[u8]) -> Result<Vec<u8>, Error> {
+pub fn compress(how: impl Into<Compression>, data: &[u8]) -> Result<Vec<u8>, Error> {
+    let Compression { codec, level } = how.into();
     let compressed = match codec {
         Codec::None => Ok(data.to_vec()),
-        Codec::Gzip => gzip(data),
+        Codec::Gzip => gzip(level, data),
         Codec::Snappy => snappy::compress(data),
         Codec::Lz4 => lz4(data),
-        Codec::Zstd => zstd::stream::encode_all(data, zstd::DEFAULT_COMPRESSION_LEVEL),
+        Codec::Zstd => zstd(level, data),
     };
     compressed.map_err(|source| Error::Compress { codec, source })
 }
 
-fn gzip(data: &[u8]) -> io::Result<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::default());
+fn gzip(level: Option<i32>, data: &[u8]) -> io::Result<Vec<u8>> {
+    let level = level.and_then(|it| u32::try_from(it.clamp(1, 9)).ok());
+    let level = level.map_or_else(flate2::Compression::default, flate2::Compression::new);
+    let mut encoder = GzEncoder::new(Vec::new(), level);
+    encoder.write_all(data)?;
+    encoder.finish()
+}
+
+fn zstd(level: Option<i32>, data: &[u8]) -> io::Result<Vec<u8>> {
+    let range = zstd::compression_level_range();
+    let level =
+        level.map_or(zstd::DEFAULT_COMPRESSION_LEVEL, |it| it.clamp(*range.start(), *range.end()));
+    let mut encoder = zstd::stream::Encoder::new(Vec::new(), level)?;
+    // High levels take memory for the data that they expect, which is 128 MiB unless they know.
+    encoder.set_pledged_src_size(Some(data.len() as u64))?;
+    encoder.include_contentsize(false)?;
     encoder.write_all(data)?;
     encoder.finish()
 }

@@ -24,6 +24,16 @@ proptest! {
     }
 
     #[test]
+    fn what_is_compressed_at_any_level_comes_back(
+        codec in codecs(),
+        level in prop_oneof![-40..30, any::<i32>()],
+        data in payloads(),
+    ) {
+        let compressed = compress(Compression { codec, level: Some(level) }, &data).unwrap();
+        prop_assert_eq!(decompress(codec, &compressed, data.len()).unwrap(), data);
+    }
+
+    #[test]
     fn one_byte_over_the_limit_is_too_large(codec in codecs(), data in payloads()) {
         prop_assume!(!data.is_empty());
         let compressed = compress(codec, &data).unwrap();

@@ -10,7 +10,7 @@ use super::header::{
 };
 use super::patch::set_crc;
 use super::{Error, RecordSet, varint};
-use crate::compression::{self, Codec};
+use crate::compression::{self, Codec, Compression};
 use bytes::Bytes;
 use std::fmt;
 
@@ -162,7 +162,7 @@ impl BatchBuilder {
             base_sequence: options.producer.base_sequence,
             records_count,
         };
-        assemble(header, &records, options.codec)
+        assemble(header, &records, options.codec.into())
     }
 }
 
@@ -176,20 +176,20 @@ impl fmt::Debug for BatchBuilder {
     }
 }
 
-/// The same batch with its records under `codec`.
+/// The same batch with its records compressed anew.
 ///
 /// # Errors  [`Error::TooLarge`], [`Error::Compression`].
-pub fn recompress(records: &RecordSet<'_>, codec: Codec) -> Result<Bytes, Error> {
-    assemble(records.header, &records.data, codec)
+pub fn recompress(records: &RecordSet<'_>, how: impl Into<Compression>) -> Result<Bytes, Error> {
+    assemble(records.header, &records.data, how.into())
 }
 
-fn assemble(mut header: BatchHeader, records: &[u8], codec: Codec) -> Result<Bytes, Error> {
-    header.attributes = header.attributes.with_codec(codec);
+fn assemble(mut header: BatchHeader, records: &[u8], how: Compression) -> Result<Bytes, Error> {
+    header.attributes = header.attributes.with_codec(how.codec);
     let compressed;
-    let records = if codec == Codec::None {
+    let records = if how.codec == Codec::None {
         records
     } else {
-        compressed = compression::compress(codec, records)?;
+        compressed = compression::compress(how, records)?;
         &compressed
     };
     let size = HEADER_LEN + records.len();
