@@ -128,7 +128,9 @@ impl Bench<'_> {
         let address = running.address;
         self.java(running)?;
         self.librdkafka(running)?;
-        let mebibytes = self.scaled(128);
+        // Enough to last a second on each: the comparison is between one partition and many of
+        // the same system.
+        let mebibytes = self.scaled(if self.system == System::Systole { 1024 } else { 128 });
         for (measure, partitions) in
             [(Measure::RawProduce1Partition, 1), (Measure::RawProduce1000Partitions, 1000)]
         {

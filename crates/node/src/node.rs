@@ -7,6 +7,7 @@ use crate::config::Config;
 use std::net::SocketAddr;
 use systole_broker::Broker;
 use systole_client::Settings;
+use systole_client::settings::{Mechanism, Sasl, SecretRef};
 use systole_gateway::{Gateway, Parts};
 use systole_kit::{Code, Problems, Remedy};
 use systole_telemetry::{Health, Metrics};
@@ -44,6 +45,20 @@ impl StartError {
     }
 }
 
+/// How the node's own services reach the embedded broker: by a door of their own where callers must
+/// prove who they are.
+fn own_settings(broker: &Broker) -> Settings {
+    let Some(own) = broker.own_access() else {
+        return Settings::to(broker.kafka_address().to_string());
+    };
+    let sasl = Sasl {
+        mechanism: Mechanism::ScramSha256,
+        user: Some(own.user.to_owned()),
+        secret: SecretRef::Given(own.password),
+    };
+    Settings { sasl: Some(sasl), ..Settings::to(own.address.to_string()) }
+}
+
 /// A running node. Dropping it without [`Node::stop`] is a crash: nothing acknowledged is lost.
 #[derive(Debug)]
 pub struct Node {
@@ -67,12 +82,13 @@ impl Node {
                 let check = health.check("broker");
                 let broker = Broker::start(&config.broker, world, &metrics).await?;
                 broker.report_to(check);
-                let settings = Settings::to(broker.kafka_address().to_string());
+                let settings = own_settings(&broker);
                 (Some(broker), settings)
             }
             Some(cluster) => (None, cluster.clone()), // all that knows the difference
         };
-        let kafka = settings.bootstrap.clone();
+        let embedded = broker.as_ref().map(|it| it.kafka_address().to_string());
+        let kafka = embedded.unwrap_or_else(|| settings.bootstrap.clone());
         let parts = systole_client::connect(&settings, world)
             .map(|client| Parts { client, world: world.clone(), metrics, health })
             .map_err(StartError::from);

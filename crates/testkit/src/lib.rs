@@ -3,7 +3,8 @@
 //! Owns: the embedded broker and a real Apache Kafka for tests, the contract suites that run with
 //! any backend, a ledger of what was acknowledged, waiting for conditions, a cable that can be cut.
 //! Does not own: fixtures of one crate alone.
-//! Reading order: [`contract`] -> [`real_kafka`] -> [`ledger`] -> [`wait`] -> [`cable`].
+//! Reading order: [`contract`] -> [`real_kafka`] -> [`identities`] -> [`ledger`] -> [`wait`] ->
+//! [`cable`].
 //!
 //! Never a dependency of what ships; tests only.
 #![allow(clippy::disallowed_methods)] // tests meet the real clock, real files and real sockets
@@ -12,6 +13,7 @@
 pub mod cable;
 pub mod contract;
 pub mod embedded_node;
+pub mod identities;
 pub mod ledger;
 pub mod port;
 pub mod real_kafka;

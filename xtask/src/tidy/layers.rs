@@ -13,7 +13,7 @@ use std::path::Path;
 /// its own.
 const LAYERS: [(&str, &[&str]); 9] = [
     ("foundation", &["kit", "world", "telemetry"]),
-    ("security", &["guard", "keys"]),
+    ("security", &["guard", "identity", "keys"]),
     (
         "core",
         &[
@@ -39,7 +39,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
 /// Who may be used by whom alone.
 const DOORS: [(&str, &str); 2] = [("systole-log", "broker"), ("rdkafka", "client")];
 /// Crates without IO: pure functions and sans-IO protocols.
-const PURE: [&str; 5] = ["guard", "wire", "group", "transaction", "hl7"];
+const PURE: [&str; 6] = ["guard", "identity", "wire", "group", "transaction", "hl7"];
 /// What would let them reach time, files and sockets.
 const OUTSIDE: [&str; 2] = ["systole-world", "tokio"];
 /// Tests of any crate may use the test kit, which stands above them all.

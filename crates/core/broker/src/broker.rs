@@ -8,9 +8,12 @@ use crate::ctx::Ctx;
 use crate::fetch_budget::FetchBudget;
 use crate::fetch_session::FetchSessions;
 use crate::group::{Coordinator, Store};
+use crate::listener::{Listener, ListenerConfig};
 use crate::metric::Metrics;
 use crate::producer_id::ProducerIds;
+use crate::sasl::{OWN_USER, Sasl, SaslError};
 use crate::server::{REFUSAL_LOG_INTERVAL, Seldom, Server};
+use crate::tls::{CERTIFICATE_KEPT, Tls, TlsError};
 use crate::topic::plan::Site;
 use crate::topic::{Catalogue, JournalError};
 use crate::transaction::{self, Parts};
@@ -18,11 +21,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use systole_guard::door::{self, Authentication};
+use systole_guard::door;
 use systole_kit::{Code, Problems, Remedy};
 use systole_log::{AppendError, Log, OpenError, Options, RecoveryReport, Status};
 use systole_telemetry::health::{Check, State};
 use systole_transaction::Stop;
+use systole_world::secret::Given;
 use systole_world::{ClockExt as _, World, net};
 use tokio::task::{JoinError, spawn_blocking};
 use tokio_util::sync::CancellationToken;
@@ -41,6 +45,10 @@ pub enum StartError {
     Config(Problems),
     #[error(transparent)]
     Door(#[from] door::Refusal),
+    #[error("TLS of the listener `{listener}`: {source}")]
+    Tls { listener: String, source: TlsError },
+    #[error(transparent)]
+    Sasl(#[from] SaslError),
     #[error("cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: io::Error },
     #[error(transparent)]
@@ -59,15 +67,19 @@ impl StartError {
             Self::Config(_) => const { Code::new(2001) },
             Self::Door(it) => it.code(),
             Self::Listen { .. } => const { Code::new(2009) },
+            Self::Tls { .. } => const { Code::new(2020) },
+            Self::Sasl(it) => it.code(),
             Self::Log(it) => it.code(),
             Self::Catalogue(_) => const { Code::new(2011) },
             Self::Panicked(_) => const { Code::new(2012) },
-            Self::Transactions => const { Code::new(2014) },
+            Self::Transactions => const { Code::new(2022) },
         }
     }
     pub fn remedy(&self) -> Remedy {
         match self {
-            Self::Config(_) | Self::Listen { .. } => Remedy::FixConfig,
+            Self::Config(_) | Self::Listen { .. } | Self::Tls { .. } | Self::Sasl(_) => {
+                Remedy::FixConfig
+            }
             Self::Door(it) => it.remedy(),
             Self::Log(it) => it.remedy(),
             Self::Catalogue(_) | Self::Transactions | Self::Panicked(_) => Remedy::Operator,
@@ -102,10 +114,17 @@ impl Broker {
         let mut problems = Problems::default();
         config.check(&mut problems);
         problems.into_result().map_err(StartError::Config)?;
-        door::may_listen("kafka", config.listen, Authentication::None)?;
-        let cannot_listen = |source| StartError::Listen { address: config.listen, source };
+        let doors = config.doors();
+        for it in &doors {
+            door::may_listen("kafka", it.address, it.authentication())?;
+        }
         // Before the log is opened: an address in use is found without touching the data.
-        let listener = net::listen(config.listen).map_err(cannot_listen)?;
+        let mut sockets = Vec::new();
+        for it in &doors {
+            let cannot_listen = |source| StartError::Listen { address: it.address, source };
+            sockets.push(net::listen(it.address).map_err(cannot_listen)?);
+        }
+        let (listeners, sasl) = open_security(doors, config, world).await?;
         let Opened { log, topics, groups, transactions } = open(config, world).await?;
         let ctx = Arc::new(Ctx {
             config: config.clone(),
@@ -117,20 +136,40 @@ impl Broker {
             fetch_budget: FetchBudget::default(),
             producer_ids: ProducerIds::default(),
             groups,
+            sasl,
+            enforces_access: config.enforces_access(),
             transactions,
             denials: Seldom::new(REFUSAL_LOG_INTERVAL),
             stopping: CancellationToken::new(),
         });
-        let server = Server::start(Arc::clone(&ctx), listener).map_err(cannot_listen)?;
+        let cannot_listen = |source| StartError::Listen { address: config.listen, source };
+        let doors = sockets.into_iter().zip(listeners.iter().cloned()).collect();
+        let server = Server::start(Arc::clone(&ctx), doors).map_err(cannot_listen)?;
+        server.attach(watch_files(Arc::clone(&ctx), listeners));
         server.attach(maintain(Arc::clone(&ctx)));
         server.attach(ctx.groups.clone().run(ctx.stopping.clone()));
         server.attach(ctx.transactions.clone().run(ctx.stopping.clone()));
         Ok(Self { ctx, server })
     }
 
-    /// The address that the Kafka listener has; with port 0 configured, the one it was given.
+    /// The address of the first listener; with port 0 configured, the one it was given.
     pub fn kafka_address(&self) -> SocketAddr {
-        self.server.address()
+        self.addresses().first().copied().unwrap_or(self.ctx.config.listen)
+    }
+    /// The addresses of all configured listeners, in their order.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        let count = self.ctx.config.listeners.len().max(1);
+        self.server.addresses().get(..count).unwrap_or_default()
+    }
+    /// How the node's own services reach it where callers must prove who they are. `None`: through
+    /// [`Broker::kafka_address`], like anyone.
+    pub fn own_access(&self) -> Option<OwnAccess> {
+        if self.ctx.config.listeners.is_empty() {
+            return None;
+        }
+        let address = *self.server.addresses().last()?;
+        let password = self.ctx.sasl.own_password().disclose().into();
+        Some(OwnAccess { address, user: OWN_USER, password: Given(password) })
     }
 
     /// Says through `check` from now on whether the node can do all of its work.
@@ -149,6 +188,66 @@ impl Broker {
         if spawn_blocking(move || log.close()).await.is_err() {
             tracing::error!("the log was not closed in order; the next start recovers it");
         }
+    }
+}
+
+/// The door that is for this process alone: SCRAM-SHA-256 on loopback, with a password that was
+/// made at the start and is nowhere else.
+#[derive(Debug, Clone)]
+pub struct OwnAccess {
+    pub address: SocketAddr,
+    pub user: &'static str,
+    pub password: Given,
+}
+
+/// Certificates, passwords, keys.
+async fn open_security(
+    doors: Vec<ListenerConfig>,
+    config: &BrokerConfig,
+    world: &World,
+) -> Result<(Vec<Arc<Listener>>, Sasl), StartError> {
+    let (settings, world) = (config.sasl.clone(), world.clone());
+    let last = doors.len().saturating_sub(1);
+    let has_own = !config.listeners.is_empty();
+    let opening = spawn_blocking(move || -> Result<_, StartError> {
+        let mut listeners = Vec::new();
+        for (at, it) in doors.into_iter().enumerate() {
+            let failed = |source| StartError::Tls { listener: it.name.clone(), source };
+            let tls = it.tls.as_ref().map(|it| Tls::open(it, &world)).transpose();
+            listeners.push(Arc::new(Listener {
+                tls: tls.map_err(failed)?.map(Arc::new),
+                name: it.name.into(),
+                protocol: it.protocol,
+                advertised: it.advertised,
+                is_own: has_own && at == last,
+            }));
+        }
+        Ok((listeners, Sasl::open(&settings, &world)?))
+    });
+    opening.await?
+}
+
+/// Takes up changed certificates and keys until the node stops.
+async fn watch_files(ctx: Arc<Ctx>, listeners: Vec<Arc<Listener>>) {
+    loop {
+        tokio::select! {
+            () = ctx.stopping.cancelled() => return,
+            () = ctx.world.clock.sleep(ctx.config.reload_interval) => {}
+        }
+        for it in listeners.iter().filter(|it| it.tls.is_some()) {
+            let listener = Arc::clone(it);
+            let reload = move || listener.tls.as_ref().map(|tls| tls.reload());
+            let name = &*it.name;
+            match spawn_blocking(reload).await {
+                Ok(Some(Ok(true))) => tracing::info!(listener = name, "new certificates taken up"),
+                Ok(Some(Err(error))) => {
+                    let text = "changed certificates cannot be used; those at hand stay";
+                    tracing::warn!(code = %CERTIFICATE_KEPT, listener = name, %error, "{text}");
+                }
+                _ => {}
+            }
+        }
+        ctx.sasl.read_keys(&ctx).await;
     }
 }
 

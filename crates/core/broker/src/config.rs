@@ -4,12 +4,15 @@
 //! that Kafka's tools change while the node runs (`topic::config`).
 
 use crate::group::GroupConfig;
+use crate::listener::{ListenerConfig, Protocol};
+use crate::sasl::{Mechanism, OWN_PRINCIPAL, SaslConfig};
 use crate::transaction::TransactionConfig;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
+use systole_guard::door::Authentication;
 use systole_guard::{Policy, Principal};
 use systole_kit::Problems;
 use systole_world::os;
@@ -60,6 +63,18 @@ pub struct BrokerConfig {
     /// How often retention, expired producers and the like are looked after. At least `1s`.
     #[serde(with = "humantime_serde")]
     pub maintenance_interval: Duration,
+    /// A connection that has not proved who it is after so long is closed; TLS counts too. At least
+    /// `1s`.
+    #[serde(with = "humantime_serde")]
+    pub authentication_wait_max: Duration,
+    /// How often certificates and the provider's keys are looked at for changes. At least `1s`.
+    #[serde(with = "humantime_serde")]
+    pub reload_interval: Duration,
+    /// `[[broker.listeners]]`: the doors for Kafka clients, instead of `listen` and `advertised`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub listeners: Vec<ListenerConfig>,
+    /// `[broker.sasl]`: how callers prove who they are.
+    pub sasl: SaslConfig,
     /// `[broker.access]`: who may do what.
     pub access: AccessConfig,
     /// `[broker.groups]`: consumer groups and their offsets.
@@ -85,6 +100,10 @@ impl Default for BrokerConfig {
             connections_idle_max: Duration::from_mins(10),
             frame_wait_max: Duration::from_secs(30),
             maintenance_interval: Duration::from_secs(5),
+            authentication_wait_max: Duration::from_secs(10),
+            reload_interval: Duration::from_secs(10),
+            listeners: Vec::new(),
+            sasl: SaslConfig::default(),
             access: AccessConfig::default(),
             groups: GroupConfig::default(),
             transactions: TransactionConfig::default(),
@@ -115,6 +134,7 @@ impl AccessConfig {
     /// What holds beside the rules.
     pub(crate) fn policy(&self) -> Policy {
         let super_users = self.super_users.iter().filter_map(|it| Principal::parse(it).ok());
+        let super_users = super_users.chain(Principal::parse(OWN_PRINCIPAL));
         Policy { super_users: super_users.collect(), allow_if_no_rule: self.allow_if_no_rule }
     }
 }
@@ -129,7 +149,36 @@ impl BrokerConfig {
     }
     /// Whether requests are allowed or refused by access lists.
     pub(crate) fn enforces_access(&self) -> bool {
-        self.access.enforce.unwrap_or(false)
+        let proves = |it: &ListenerConfig| it.authentication() != Authentication::None;
+        self.access.enforce.unwrap_or_else(|| self.listeners.iter().any(proves))
+    }
+
+    /// The doors to open, that of the node's own services among them.
+    pub(crate) fn doors(&self) -> Vec<ListenerConfig> {
+        if self.listeners.is_empty() {
+            return vec![ListenerConfig::plain(self.listen, self.advertised.clone())];
+        }
+        self.listeners.iter().cloned().chain([ListenerConfig::own()]).collect()
+    }
+
+    fn check_listeners(&self, problems: &mut Problems) {
+        for (at, it) in self.listeners.iter().enumerate() {
+            problems.within(&format!("listeners[{at}]"), |problems| {
+                it.check(problems);
+                let is_used = self.listeners.iter().take(at).any(|other| other.name == it.name);
+                if is_used || it.name == ListenerConfig::own().name {
+                    problems.add("name", "is taken", "give each listener a name of its own");
+                }
+                let readable = [Mechanism::Plain, Mechanism::OauthBearer];
+                let is_readable = readable.iter().any(|it| self.sasl.mechanisms.contains(it));
+                let is_near = it.address.ip().to_canonical().is_loopback();
+                if it.protocol == Protocol::SaslPlaintext && is_readable && !is_near {
+                    let wrong = "would let passwords or tokens travel readable";
+                    let cure = "use SASL_SSL, or offer SCRAM mechanisms only";
+                    problems.add("protocol", wrong, cure);
+                }
+            });
+        }
     }
 
     /// Reports every broken rule.
@@ -158,6 +207,8 @@ impl BrokerConfig {
             ("connections_idle_max", self.connections_idle_max),
             ("frame_wait_max", self.frame_wait_max),
             ("maintenance_interval", self.maintenance_interval),
+            ("authentication_wait_max", self.authentication_wait_max),
+            ("reload_interval", self.reload_interval),
         ] {
             rule(value >= second, place, "is below a second", "use at least 1s");
         }
@@ -165,6 +216,8 @@ impl BrokerConfig {
             let cure = "write it as HOST:PORT";
             rule(split_address(advertised).is_some(), "advertised", "is not an address", cure);
         }
+        self.check_listeners(problems);
+        problems.within("sasl", |it| self.sasl.check(it));
         problems.within("access", |it| self.access.check(it));
         self.groups.check(problems);
         self.transactions.check(problems);

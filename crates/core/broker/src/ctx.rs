@@ -8,6 +8,7 @@ use crate::fetch_session::FetchSessions;
 use crate::group::Coordinator;
 use crate::metric::Metrics;
 use crate::producer_id::ProducerIds;
+use crate::sasl::Sasl;
 use crate::server::Seldom;
 use crate::topic::Catalogue;
 use crate::transaction;
@@ -28,6 +29,9 @@ pub(crate) struct Ctx {
     pub(crate) producer_ids: ProducerIds,
     pub(crate) topics: Arc<Catalogue>,
     pub(crate) groups: Coordinator,
+    pub(crate) sasl: Sasl,
+    /// Whether access lists are asked.
+    pub(crate) enforces_access: bool,
     pub(crate) transactions: transaction::Coordinator,
     /// Refusals of access lists in the log.
     pub(crate) denials: Seldom,

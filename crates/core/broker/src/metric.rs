@@ -26,6 +26,9 @@ pub(crate) struct Metrics {
     pub(crate) connections_refused: Counter,
     pub(crate) connections_broken: Counter,
     pub(crate) reading_paused: Counter,
+    /// Callers who proved by SASL who they are, and those who did not.
+    pub(crate) proven: Counter,
+    pub(crate) not_proven: Counter,
     /// Requests, or items of them, that access lists refused.
     pub(crate) denied: Counter,
     /// Ranges of records, groups and files that are damaged on disk.
@@ -77,6 +80,8 @@ impl Metrics {
             connections_refused: count("connections_refused", refused),
             connections_broken: count("connections_broken", broken),
             reading_paused: count("reading_paused", paused),
+            proven: count("authentications", "Proofs by SASL that held"),
+            not_proven: count("authentications_failed", "Proofs by SASL that did not hold"),
             denied: count("authorization_denied", denied),
             damaged: section.add("damaged", damaged, Gauge::default()),
             log_in_trouble: section.add("log_in_trouble", trouble, Gauge::default()),

@@ -1,17 +1,14 @@
 //! How to reach a cluster and prove who one is.
 //!
-//! Owns: the settings, their check, and secrets by reference. Does not own: librdkafka's names for
+//! Owns: the settings and their check. Does not own: librdkafka's names for
 //! them (`librdkafka::config`).
 
 use crate::{Error, Kind};
 use serde::Deserialize;
-use std::fmt;
 use std::path::PathBuf;
 use systole_kit::Problems;
-use systole_world::{Disk, Open};
-
-/// Largest secret that is read from a file, in bytes.
-const SECRET_BYTES_MAX: usize = 64 * 1024;
+pub use systole_world::SecretRef;
+use systole_world::secret::Unreadable;
 
 /// How to reach a cluster.
 #[derive(Debug, Clone, Deserialize)]
@@ -85,65 +82,9 @@ impl Mechanism {
     }
 }
 
-/// Where a secret lies: `file:PATH` (its first line) or `env:NAME`. The secret itself never stands
-/// in a configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub enum SecretRef {
-    File(PathBuf),
-    Env(String),
-}
-
-impl TryFrom<String> for SecretRef {
-    type Error = BadSecretRef;
-
-    fn try_from(text: String) -> Result<Self, BadSecretRef> {
-        match text.split_once(':') {
-            Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
-            Some(("env", name)) if !name.is_empty() => Ok(Self::Env(name.to_owned())),
-            _ => Err(BadSecretRef),
-        }
-    }
-}
-
-/// The text is not a reference. It is not repeated here: it may be the secret itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a secret is given by reference, `file:PATH` or `env:NAME`")]
-pub struct BadSecretRef;
-
-impl fmt::Display for SecretRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(path) => write!(f, "file:{}", path.display()),
-            Self::Env(name) => write!(f, "env:{name}"),
-        }
-    }
-}
-
-impl SecretRef {
-    /// The secret, without the line's end.
-    pub(crate) fn read(&self, disk: &dyn Disk) -> Result<String, Error> {
-        let failed = |why: String| Error::new(Kind::Settings).about(self.to_string()).because(why);
-        let text = match self {
-            Self::Env(name) => std::env::var(name).map_err(|it| failed(it.to_string()))?,
-            Self::File(path) => {
-                let file = disk.open(path, Open::Read).map_err(|it| failed(it.to_string()))?;
-                let len = file.len().map_err(|it| failed(it.to_string()))?;
-                let len = usize::try_from(len).unwrap_or(usize::MAX);
-                if len > SECRET_BYTES_MAX {
-                    return Err(failed(format!("larger than {SECRET_BYTES_MAX} bytes")));
-                }
-                let mut bytes = vec![0; len];
-                let read = file.read_at(&mut bytes, 0).map_err(|it| failed(it.to_string()))?;
-                bytes.truncate(read);
-                String::from_utf8(bytes).map_err(|_| failed("not UTF-8".to_owned()))?
-            }
-        };
-        let secret = text.lines().next().unwrap_or_default();
-        if secret.is_empty() {
-            return Err(failed("empty".to_owned()));
-        }
-        Ok(secret.to_owned())
+impl From<Unreadable> for Error {
+    fn from(it: Unreadable) -> Self {
+        Self::new(Kind::Settings).about(it.place).because(it.why)
     }
 }
 
@@ -195,6 +136,7 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use systole_world::secret::BadSecretRef;
 
     fn check(settings: &Settings) -> String {
         let mut problems = Problems::default();

@@ -105,7 +105,11 @@ struct Load {
 
 impl Engine {
     pub(crate) fn filling_due(&self) -> bool {
-        self.tail_bytes.load(Ordering::Relaxed) >= self.options.fill_total_bytes
+        let (tail, options) = (self.tail_bytes.load(Ordering::Relaxed), &self.options);
+        tail >= options.fill_total_bytes && {
+            let waiting = lock(&self.chores.list).waiting.len() as u64;
+            tail >= (waiting * options.fill_share_bytes).min(options.tail_bytes_max / 2)
+        }
     }
 
     /// Does what is due. Blocks on file IO.

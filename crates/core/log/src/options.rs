@@ -34,8 +34,11 @@ pub struct Options {
     pub tail_bytes_max: u64,
     /// A partition with so many bytes in memory is written to its segment.
     pub fill_partition_bytes: u64,
-    /// With so many bytes in memory, all partitions are written to their segments.
+    /// With so many bytes in memory, all partitions are written to their segments,
     pub fill_total_bytes: u64,
+    /// but not before each of them has so many on average: a write of less costs more for its call
+    /// than for its bytes. Half of `tail_bytes_max` is always enough.
+    pub fill_share_bytes: u64,
     /// A segment with so many bytes not yet durable is synced ahead of the checkpoint, so that the
     /// checkpoint has little left to do.
     pub sync_ahead_bytes: u64,
@@ -55,13 +58,14 @@ impl Default for Options {
             wal_first_file_bytes: MIB,
             wal_file_bytes: 64 * MIB,
             wal_spare_files_max: 4,
-            checkpoint_bytes: 128 * MIB,
-            wal_bytes_max: 384 * MIB,
+            checkpoint_bytes: 256 * MIB,
+            wal_bytes_max: 640 * MIB,
             group_bytes_max: 4 * 1024 * 1024,
             batch_bytes_max: 64 * 1024 * 1024,
-            tail_bytes_max: 128 * MIB,
+            tail_bytes_max: 256 * MIB,
             fill_partition_bytes: MIB,
             fill_total_bytes: 32 * MIB,
+            fill_share_bytes: 128 * KIB,
             sync_ahead_bytes: 16 * MIB,
             sync_each_max: 32,
             open_files_max: 128,

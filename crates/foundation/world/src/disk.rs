@@ -23,7 +23,16 @@ pub enum Open {
     Create,
     /// Must not exist yet.
     CreateNew,
+    /// As [`Self::ReadWrite`], past the page cache where the system can: see [`DIRECT_BYTES`].
+    ReadWriteDirect,
+    /// As [`Self::CreateNew`], past the page cache where the system can: see [`DIRECT_BYTES`].
+    CreateNewDirect,
 }
+
+/// What goes past the page cache begins, in memory and in the file, at a multiple of this, and its
+/// length is one. A write is then one transfer to the device, and the bytes take no memory twice;
+/// they are no more durable before [`File::sync_data`] than others.
+pub const DIRECT_BYTES: usize = 4096;
 
 /// The only door to directories.
 pub trait Disk: Debug + Send + Sync + 'static {

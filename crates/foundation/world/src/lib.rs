@@ -12,12 +12,14 @@ pub mod disk;
 pub mod net;
 pub mod os;
 pub mod random;
+pub mod secret;
 pub mod sim;
 pub mod space;
 
 pub use clock::{Clock, ClockExt, Elapsed, Instant};
-pub use disk::{Disk, File, Open};
+pub use disk::{DIRECT_BYTES, Disk, File, Open};
 pub use random::Random;
+pub use secret::SecretRef;
 
 use std::sync::Arc;
 

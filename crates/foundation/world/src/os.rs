@@ -72,20 +72,13 @@ pub struct OsDisk;
 impl Disk for OsDisk {
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn File>> {
         let mut options = std::fs::OpenOptions::new();
-        options.read(true);
-        match how {
-            Open::Read => {}
-            Open::ReadWrite => {
-                options.write(true);
-            }
-            Open::Create => {
-                options.write(true).create(true);
-            }
-            Open::CreateNew => {
-                options.write(true).create_new(true);
-            }
+        options.read(true).write(how != Open::Read).create(how == Open::Create);
+        options.create_new(matches!(how, Open::CreateNew | Open::CreateNewDirect));
+        let file = options.open(path)?;
+        if matches!(how, Open::ReadWriteDirect | Open::CreateNewDirect) {
+            pass_page_cache(&file);
         }
-        Ok(Arc::new(OsFile(options.open(path)?)))
+        Ok(Arc::new(OsFile(file)))
     }
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
@@ -113,6 +106,16 @@ impl Disk for OsDisk {
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         std::fs::File::open(dir)?.sync_all()
     }
+}
+
+/// Not every file system can; then writes go the common way, which costs time and nothing else.
+fn pass_page_cache(file: &std::fs::File) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if let Ok(flags) = rustix::fs::fcntl_getfl(file) {
+        let _unable = rustix::fs::fcntl_setfl(file, flags | rustix::fs::OFlags::DIRECT);
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = file;
 }
 
 #[derive(Debug)]

@@ -16,9 +16,13 @@ struct Section {
     optional: bool,
 }
 
-const SECTIONS: [Section; 9] = [
+const SECTIONS: [Section; 13] = [
     section("logs", "foundation/telemetry/src/logs.rs", "Config", false),
     section("broker", "core/broker/src/config.rs", "BrokerConfig", false),
+    section("broker.sasl", "core/broker/src/sasl/config.rs", "SaslConfig", false),
+    section("broker.sasl.oauth", "core/broker/src/sasl/config.rs", "OauthConfig", true),
+    section("[broker.listeners]", "core/broker/src/listener/config.rs", "ListenerConfig", true),
+    section("broker.listeners.tls", "core/broker/src/listener/config.rs", "TlsConfig", true),
     section("broker.access", "core/broker/src/config.rs", "AccessConfig", false),
     section("broker.groups", "core/broker/src/group/config.rs", "GroupConfig", false),
     section(
@@ -53,6 +57,7 @@ fn the_default_file_comes_from_the_comments_of_the_fields() {
         let values = match it.name {
             "logs" => table(&defaults.logs),
             "broker" => table(&defaults.broker),
+            "broker.sasl" => table(&defaults.broker.sasl),
             "broker.access" => table(&defaults.broker.access),
             "broker.groups" => table(&defaults.broker.groups),
             "broker.transactions" => table(&defaults.broker.transactions),

@@ -78,8 +78,12 @@ pub struct Backend {
 impl Backend {
     /// # Panics  if the client cannot be set up for this address.
     pub fn at(bootstrap: &str) -> Self {
+        Self::with(&Settings::to(bootstrap))
+    }
+    /// # Panics  if the client cannot be set up like this.
+    pub fn with(settings: &Settings) -> Self {
         let world = World::os();
-        let client = systole_client::connect(&Settings::to(bootstrap), &world);
+        let client = systole_client::connect(settings, &world);
         let tag = format!("{:016x}", world.random.next_u64());
         Self { client: client.expect("an address of a broker"), tag, _alive: None }
     }

@@ -3,6 +3,8 @@
 //!
 //! Owns: choosing the backend. Does not own: the behaviours (`systole_testkit::contract`).
 
+mod secured;
+
 mod real_kafka {
     use systole_testkit::contract::records;
     use systole_testkit::{Backend, RealKafka};

@@ -41,7 +41,7 @@ fn begin(call: &Call, asked: &[AclCreation]) -> Vec<Result<Durable, Rejected>> {
     let allowed = call.authorize(Operation::Alter, Resource::CLUSTER);
     let one = |it: &AclCreation| {
         allowed?;
-        if !call.ctx.config.enforces_access() {
+        if !call.ctx.enforces_access {
             return Err(rule::disabled());
         }
         let words = Words {

@@ -43,7 +43,7 @@ impl Handler for DeleteAcls {
 type Begun = Result<(Vec<Rule>, Durable), Rejected>;
 
 fn begin(call: &Call, it: &DeleteAclsFilter) -> Begun {
-    if !call.ctx.config.enforces_access() {
+    if !call.ctx.enforces_access {
         return Err(rule::disabled());
     }
     let words = Words {

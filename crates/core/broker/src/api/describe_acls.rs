@@ -41,7 +41,7 @@ impl Handler for DescribeAcls {
 
 fn select(call: &Call, request: &DescribeAclsRequest) -> Result<Vec<Rule>, Rejected> {
     call.authorize(Operation::Describe, Resource::CLUSTER)?;
-    if !call.ctx.config.enforces_access() {
+    if !call.ctx.enforces_access {
         return Err(rule::disabled());
     }
     let words = Words {

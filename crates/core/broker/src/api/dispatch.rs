@@ -3,7 +3,7 @@
 //! Owns: headers, versions, what becomes of a request that cannot be read. Does not own: which APIs
 //! there are (`super::TABLE`), order and sockets (`server`).
 
-use super::{Call, Handler, Need, Reply, ResponseOf, TABLE, api_versions};
+use super::{Call, Handler, Need, Reply, ResponseOf, TABLE, api_versions, sasl_authenticate};
 use crate::code::ErrorCode;
 use crate::ctx::Ctx;
 use crate::server::{Peer, Share};
@@ -59,6 +59,8 @@ pub(crate) enum Refused {
     UnknownApi(i16),
     #[error("{} v{version} is not served, v{min} to v{max} are", api.name())]
     Version { api: ApiKey, version: i16, min: i16, max: i16 },
+    #[error("{} was asked before the caller proved who it is", .0.name())]
+    NotProven(ApiKey),
     #[error("the body of {} v{version} cannot be read: {source}", api.name())]
     Body { api: ApiKey, version: i16, source: DecodeError },
 }
@@ -67,6 +69,7 @@ impl Refused {
     pub(crate) fn code(&self) -> Code {
         match self {
             Self::Header(_) | Self::Body { .. } => const { Code::new(2005) },
+            Self::NotProven(_) => const { Code::new(2014) },
             Self::UnknownApi(_) | Self::Version { .. } => const { Code::new(2006) },
         }
     }
@@ -79,11 +82,17 @@ pub(crate) fn start(
     frame: Bytes,
     share: Option<Share>,
 ) -> Result<Running, Refused> {
+    if peer.session.is_raw() {
+        return Ok(sasl_authenticate::raw(ctx, peer, &frame));
+    }
     let mut reader = Reader::new(frame);
     let Preamble { api_key, api_version: version, correlation_id } =
         Preamble::peek(&reader).map_err(Refused::Header)?;
     let api = TABLE.iter().find(|it| it.key.number() == api_key);
     let api = api.ok_or(Refused::UnknownApi(api_key))?;
+    if !peer.session.may_ask(api.key) {
+        return Err(Refused::NotProven(api.key));
+    }
     let (min, max) = (api.version_min, api.version_max);
     if !(min..=max).contains(&version) {
         return if api.key == ApiKey::ApiVersions {
@@ -98,7 +107,7 @@ pub(crate) fn start(
         peer: Arc::clone(peer),
         version,
         client_id: head.client_id,
-        principal: peer.principal(),
+        principal: peer.session.principal(),
         needs: api.needs,
         share: Arc::new(share),
     };

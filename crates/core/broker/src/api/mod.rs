@@ -9,8 +9,10 @@ mod add_offsets_to_txn;
 mod add_partitions_to_txn;
 mod alter_configs;
 mod alter_partition_reassignments;
+mod alter_user_scram_credentials;
 mod api_versions;
 mod create_acls;
+mod create_delegation_token;
 mod create_partitions;
 mod create_topics;
 mod delete_acls;
@@ -20,14 +22,17 @@ mod delete_topics;
 mod describe_acls;
 mod describe_cluster;
 mod describe_configs;
+mod describe_delegation_token;
 mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
 mod describe_topic_partitions;
 mod describe_transactions;
+mod describe_user_scram_credentials;
 mod dispatch;
 mod elect_leaders;
 mod end_txn;
+mod expire_delegation_token;
 mod fetch;
 mod find_coordinator;
 mod gate;
@@ -48,8 +53,11 @@ mod offset_fetch;
 mod offset_for_leader_epoch;
 mod place;
 mod produce;
+mod renew_delegation_token;
 mod resource;
 mod rule;
+mod sasl_authenticate;
+mod sasl_handshake;
 mod sync_group;
 mod txn_offset_commit;
 mod write_txn_markers;
@@ -85,6 +93,7 @@ pub(crate) static TABLE: &[Api] = &[
     Api::of::<sync_group::SyncGroup>(),
     Api::of::<describe_groups::DescribeGroups>(),
     Api::of::<list_groups::ListGroups>(),
+    Api::of::<sasl_handshake::SaslHandshake>(),
     Api::of::<api_versions::ApiVersions>(),
     Api::of::<create_topics::CreateTopics>(),
     Api::of::<delete_topics::DeleteTopics>(),
@@ -102,13 +111,20 @@ pub(crate) static TABLE: &[Api] = &[
     Api::of::<describe_configs::DescribeConfigs>(),
     Api::of::<alter_configs::AlterConfigs>(),
     Api::of::<describe_log_dirs::DescribeLogDirs>(),
+    Api::of::<sasl_authenticate::SaslAuthenticate>(),
     Api::of::<create_partitions::CreatePartitions>(),
+    Api::of::<create_delegation_token::CreateDelegationToken>(),
+    Api::of::<renew_delegation_token::RenewDelegationToken>(),
+    Api::of::<expire_delegation_token::ExpireDelegationToken>(),
+    Api::of::<describe_delegation_token::DescribeDelegationToken>(),
     Api::of::<delete_groups::DeleteGroups>(),
     Api::of::<elect_leaders::ElectLeaders>(),
     Api::of::<incremental_alter_configs::IncrementalAlterConfigs>(),
     Api::of::<alter_partition_reassignments::AlterPartitionReassignments>(),
     Api::of::<list_partition_reassignments::ListPartitionReassignments>(),
     Api::of::<offset_delete::OffsetDelete>(),
+    Api::of::<describe_user_scram_credentials::DescribeUserScramCredentials>(),
+    Api::of::<alter_user_scram_credentials::AlterUserScramCredentials>(),
     Api::of::<describe_cluster::DescribeCluster>(),
     Api::of::<describe_producers::DescribeProducers>(),
     Api::of::<describe_transactions::DescribeTransactions>(),
@@ -193,11 +209,21 @@ impl Call {
     }
     /// The address that this client is told to connect to.
     pub(crate) fn advertised(&self) -> (Str, i32) {
-        let configured = self.ctx.config.advertised.as_deref().and_then(config::split_address);
+        let configured = self.peer.listener.advertised.as_deref().and_then(config::split_address);
         let local = self.peer.local;
         let (host, port) = configured
             .map_or_else(|| (local.ip().to_string(), local.port()), |(it, port)| (it.into(), port));
         (host.into(), port.into())
+    }
+    /// There are no delegation tokens. As in Kafka, whoever did not prove who they are may not
+    /// even ask.
+    fn no_tokens(&self) -> i16 {
+        let is_known = *self.principal != Principal::anonymous();
+        self.code(if is_known {
+            ErrorCode::DelegationTokenAuthDisabled
+        } else {
+            ErrorCode::DelegationTokenRequestNotAllowed
+        })
     }
     /// The number of `code`, counted in the metrics unless it says that all is well.
     pub(crate) fn code(&self, code: ErrorCode) -> i16 {

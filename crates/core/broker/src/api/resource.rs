@@ -138,6 +138,10 @@ fn broker_synonyms(
 /// Settings that are read at start, under the names that Kafka has for them.
 fn fixed(it: &BrokerConfig) -> impl Iterator<Item = Entry> {
     let millis = it.connections_idle_max.as_millis();
+    let doors = it.doors();
+    let shown = doors.iter().take(it.listeners.len().max(1));
+    let shown = shown.map(|it| format!("{}://{}", it.protocol.name(), it.address));
+    let listeners = shown.collect::<Vec<_>>().join(",");
     let dir = it.dir.display().to_string();
     [
         ("auto.create.topics.enable", it.auto_create_topics.to_string(), Kind::Boolean),
@@ -145,7 +149,7 @@ fn fixed(it: &BrokerConfig) -> impl Iterator<Item = Entry> {
         ("connections.max.idle.ms", millis.to_string(), Kind::Long),
         ("default.replication.factor", "1".to_owned(), Kind::Int),
         ("delete.topic.enable", "true".to_owned(), Kind::Boolean),
-        ("listeners", format!("PLAINTEXT://{}", it.listen), Kind::List),
+        ("listeners", listeners, Kind::List),
         ("log.dirs", dir, Kind::String),
         ("max.connections", it.connections().to_string(), Kind::Int),
         ("max.connections.per.ip", it.connections_per_address_max.to_string(), Kind::Int),

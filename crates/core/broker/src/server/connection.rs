@@ -12,6 +12,7 @@ use super::Peer;
 use super::frame::{FrameError, Frames};
 use super::limit::{Budget, Share};
 use super::outbox::Outbox;
+use super::stream::Stream;
 use crate::api::{self, Outcome, Refused, Running};
 use crate::ctx::Ctx;
 use bytes::Bytes;
@@ -25,11 +26,14 @@ use systole_kit::Code;
 use systole_wire::ApiKey;
 use systole_world::Instant;
 use systole_world::clock::Sleep;
-use tokio::net::TcpStream;
 
 /// A frame may take the time-out for started frames plus a second for every 64 KiB that came of it:
 /// whoever announces much and sends little holds a place in the budget no longer than others.
 const FRAME_BYTES_PER_SECOND_MIN: u64 = 64 * 1024;
+
+/// Longest frame of a peer that has not proved who it is, in bytes: with the room of a read it
+/// holds less than 64 KiB.
+const UNPROVEN_FRAME_BYTES_MAX: u32 = 32 * 1024;
 
 /// The API key that a Produce request begins with.
 const PRODUCE_KEY: [u8; 2] = ApiKey::Produce.number().to_be_bytes();
@@ -51,6 +55,14 @@ pub(crate) enum Closed {
     Request(#[from] Refused),
     #[error("the request failed and expects no answer: {0}")]
     Unanswerable(&'static str),
+    #[error("the peer did not prove who it is within {0:?}")]
+    NotProven(Duration),
+    #[error("the proof of who the peer is has run out")]
+    ProofExpired,
+    #[error("authentication failed")]
+    AuthenticationFailed,
+    #[error("TLS: {0}")]
+    Tls(io::Error),
     #[error("socket: {0}")]
     Socket(#[from] io::Error),
 }
@@ -63,8 +75,11 @@ impl Closed {
             | Self::Stopping
             | Self::Idle(_)
             | Self::Unanswerable(_)
+            | Self::ProofExpired
             | Self::Socket(_) => None,
             Self::HalfRequest(_) => Some(const { Code::new(2007) }),
+            Self::AuthenticationFailed | Self::NotProven(_) => Some(const { Code::new(2013) }),
+            Self::Tls(_) => Some(const { Code::new(2019) }),
             Self::Frame(error) => Some(error.code()),
             Self::Request(refused) => Some(refused.code()),
         }
@@ -72,7 +87,7 @@ impl Closed {
 }
 
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     peer: Arc<Peer>,
     ctx: Arc<Ctx>,
     budget: Budget,
@@ -83,6 +98,9 @@ pub(crate) struct Connection {
     held: Option<Bytes>,
     waiting: Option<Pin<Box<dyn Future<Output = Waited> + Send>>>,
     frame_due_at: Option<(Instant, Duration)>,
+    /// Until then the peer must have proved who it is, or prove it again.
+    proof_due_at: Option<Instant>,
+    is_proven: bool,
     running: FuturesOrdered<Running>,
     out: Outbox,
     heard_at: Instant,
@@ -105,19 +123,22 @@ enum Event {
 }
 
 impl Connection {
-    pub(crate) fn new(stream: TcpStream, peer: Peer, ctx: Arc<Ctx>, budget: Budget) -> Self {
+    pub(crate) fn new(stream: Stream, peer: Peer, ctx: Arc<Ctx>, budget: Budget) -> Self {
+        let now = ctx.world.clock.instant();
         Self {
             stream,
             peer: Arc::new(peer),
             budget,
-            frames: Frames::new(ctx.config.request_bytes_max),
+            frames: Frames::new(UNPROVEN_FRAME_BYTES_MAX),
             share: None,
             held: None,
             waiting: None,
             frame_due_at: None,
+            proof_due_at: Some(now.plus(ctx.config.authentication_wait_max)),
+            is_proven: false,
             running: FuturesOrdered::new(),
             out: Outbox::default(),
-            heard_at: ctx.world.clock.instant(),
+            heard_at: now,
             stopping: false,
             ctx,
         }
@@ -125,13 +146,21 @@ impl Connection {
 
     /// Serves the connection until it ends.
     pub(crate) async fn run(mut self) -> Closed {
+        let closed = self.serve().await;
+        self.stream.say_goodbye();
+        closed
+    }
+
+    async fn serve(&mut self) -> Closed {
         let ctx = Arc::clone(&self.ctx);
+        self.look_for_proof();
         let mut stop = pin!(ctx.stopping.cancelled());
         let mut alarm = Alarm::at(&ctx, self.due_at());
         loop {
             match self.step(stop.as_mut(), &mut alarm).await {
-                Ok(()) if self.stopping && self.running.is_empty() && self.out.is_empty() => {
-                    return Closed::Stopping;
+                Ok(()) if self.stopping && self.is_done() => return Closed::Stopping,
+                Ok(()) if self.peer.session.is_failed() && self.is_done() => {
+                    return Closed::AuthenticationFailed;
                 }
                 Ok(()) => alarm.no_later_than(&ctx, self.due_at()),
                 Err(closed) => return closed,
@@ -146,10 +175,11 @@ impl Connection {
     ) -> Result<(), Closed> {
         let wants_answers = !self.running.is_empty() && !self.out.is_full();
         let wants_bytes = self.wants_bytes();
+        let has_bytes = !self.out.is_empty() || self.stream.wants_write();
         let event = tokio::select! {
             biased;
             Some(outcome) = self.running.next(), if wants_answers => Event::Answer(outcome),
-            ready = self.stream.writable(), if !self.out.is_empty() => {
+            ready = self.stream.writable(), if has_bytes => {
                 ready?;
                 Event::Writable
             }
@@ -184,8 +214,14 @@ impl Connection {
         self.start_requests()
     }
 
+    fn is_done(&self) -> bool {
+        self.running.is_empty() && self.out.is_empty() && !self.stream.wants_write()
+    }
+
+    /// One thing at a time until the peer has proved who it is.
     fn wants_bytes(&self) -> bool {
         !self.stopping
+            && (self.is_proven || self.running.is_empty() && !self.peer.session.is_failed())
             && self.waiting.is_none()
             && !self.out.is_full()
             && self.running.len() < self.ctx.config.requests_in_flight_max
@@ -206,11 +242,32 @@ impl Connection {
                 self.running.next().now_or_never().flatten()
             };
         }
+        self.look_for_proof();
         self.write()
     }
 
+    /// Whether the peer has proved who it is since the last look, and how long that holds.
+    fn look_for_proof(&mut self) {
+        let Peer { session, listener, .. } = &*self.peer;
+        if !session.is_proven()
+            && !listener.protocol.asks_sasl()
+            && let (Some(tls), Some(connection)) = (&listener.tls, self.stream.secured())
+        {
+            match tls.user(connection) {
+                Ok(user) => session.prove_by_certificate(user.as_deref()),
+                Err(_) => session.fail(),
+            }
+        }
+        if session.is_proven() && (!self.is_proven || listener.protocol.asks_sasl()) {
+            self.is_proven = true;
+            self.proof_due_at = session.expires_at();
+            self.frames.raise(self.ctx.config.request_bytes_max);
+        }
+    }
+
     fn write(&mut self) -> Result<(), Closed> {
-        let written = self.out.write_to(&self.stream)?;
+        self.stream.push()?;
+        let written = self.out.write_to(&mut self.stream)?;
         if written > 0 {
             self.heard_at = self.ctx.world.clock.instant();
             self.ctx.metrics.bytes_out.inc_by(written as u64);
@@ -223,6 +280,9 @@ impl Connection {
             Ok(0) => Err(Closed::ByClient),
             Ok(n) => {
                 self.heard_at = self.ctx.world.clock.instant();
+                if !self.is_proven {
+                    self.look_for_proof();
+                }
                 self.ctx.metrics.bytes_in.inc_by(n as u64);
                 if let Some((due_at, wait)) = &mut self.frame_due_at {
                     let earned = n as u64 * 1_000_000 / FRAME_BYTES_PER_SECOND_MIN;
@@ -233,8 +293,12 @@ impl Connection {
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.frames.release_if_empty();
+                if !self.is_proven {
+                    self.look_for_proof();
+                }
                 Ok(())
             }
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(Closed::Tls(error)),
             Err(error) => Err(error.into()),
         }
     }
@@ -312,7 +376,8 @@ impl Connection {
     /// When the connection must be looked at again, should nothing happen until then.
     fn due_at(&self) -> Instant {
         let idle_at = self.heard_at.plus(self.ctx.config.connections_idle_max);
-        self.frame_due_at.map_or(idle_at, |(at, _)| at.min(idle_at))
+        let frame_at = self.frame_due_at.map(|it| it.0);
+        [frame_at, self.proof_due_at].into_iter().flatten().fold(idle_at, Instant::min)
     }
 
     fn check_time(&mut self) -> Result<(), Closed> {
@@ -324,6 +389,13 @@ impl Connection {
                 return Err(Closed::HalfRequest(wait));
             }
             self.expect_frame(); // it is we who do not read
+        }
+        if self.proof_due_at.is_some_and(|it| it <= now) {
+            return Err(if self.is_proven {
+                Closed::ProofExpired
+            } else {
+                Closed::NotProven(self.ctx.config.authentication_wait_max)
+            });
         }
         if self.due_at() <= now {
             let ours_to_act = self.waiting.is_some() || !self.running.is_empty();

@@ -43,6 +43,11 @@ impl Frames {
         Self { received: BytesMut::new(), frame_bytes_max }
     }
 
+    /// The peer proved who it is, and may send longer frames.
+    pub(crate) const fn raise(&mut self, frame_bytes_max: u32) {
+        self.frame_bytes_max = frame_bytes_max;
+    }
+
     /// The announced length of the frame whose bytes are coming in, if its first four are here.
     pub(crate) fn announced(&self) -> Result<Option<u32>, FrameError> {
         let Some(head) = self.received.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };

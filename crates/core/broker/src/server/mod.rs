@@ -9,8 +9,11 @@ mod frame;
 mod limit;
 mod outbox;
 mod seldom;
+mod stream;
 
 use crate::ctx::Ctx;
+use crate::listener::Listener;
+use crate::sasl::session::Session;
 use connection::{Closed, Connection};
 pub(crate) use limit::Share;
 use limit::{Budget, Full, Seat, Seats};
@@ -19,7 +22,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use systole_guard::Principal;
+use stream::Stream;
 use systole_kit::Code;
 use systole_telemetry::metrics::Gauge;
 use systole_world::ClockExt as _;
@@ -44,40 +47,44 @@ pub(crate) struct Peer {
     pub(crate) local: SocketAddr,
     /// The client library, as told by ApiVersions v3+: name and version.
     pub(crate) software: OnceLock<(String, String)>,
-    principal: Arc<Principal>,
+    /// The door that it came through.
+    pub(crate) listener: Arc<Listener>,
+    /// What it has proved.
+    pub(crate) session: Session,
 }
 
-impl Peer {
-    /// Who is known to be there.
-    pub(crate) fn principal(&self) -> Arc<Principal> {
-        Arc::clone(&self.principal)
-    }
-}
-
-/// A listener at work.
+/// The listeners at work.
 #[derive(Debug)]
 pub(crate) struct Server {
-    address: SocketAddr,
+    addresses: Vec<SocketAddr>,
     tasks: TaskTracker,
     ctx: Arc<Ctx>,
 }
 
 impl Server {
-    /// Serves what `listener` accepts until [`Server::stop`].
-    pub(crate) fn start(ctx: Arc<Ctx>, listener: TcpListener) -> io::Result<Self> {
-        let address = listener.local_addr()?;
+    /// Serves what the listeners accept until [`Server::stop`].
+    pub(crate) fn start(
+        ctx: Arc<Ctx>,
+        listeners: Vec<(TcpListener, Arc<Listener>)>,
+    ) -> io::Result<Self> {
         let tasks = TaskTracker::new();
-        let door = Door {
-            seats: Seats::new(connections_max(&ctx), ctx.config.connections_per_address_max),
-            budget: Budget::new(ctx.config.requests_in_flight_bytes_max),
-            refused: Seldom::new(REFUSAL_LOG_INTERVAL),
-            failed: Arc::new(Seldom::new(REFUSAL_LOG_INTERVAL)),
-            tasks: tasks.clone(),
-            ctx: Arc::clone(&ctx),
-            anonymous: Arc::new(Principal::anonymous()),
-        };
-        tasks.spawn(door.accept_from(listener));
-        Ok(Self { address, tasks, ctx })
+        let seats = Seats::new(connections_max(&ctx), ctx.config.connections_per_address_max);
+        let budget = Budget::new(ctx.config.requests_in_flight_bytes_max);
+        let failed = Arc::new(Seldom::new(REFUSAL_LOG_INTERVAL));
+        let addresses = listeners.iter().map(|it| it.0.local_addr()).collect::<Result<_, _>>()?;
+        for (socket, listener) in listeners {
+            let door = Door {
+                listener,
+                seats: Arc::clone(&seats),
+                budget: budget.clone(),
+                refused: Seldom::new(REFUSAL_LOG_INTERVAL),
+                failed: Arc::clone(&failed),
+                tasks: tasks.clone(),
+                ctx: Arc::clone(&ctx),
+            };
+            tasks.spawn(door.accept_from(socket));
+        }
+        Ok(Self { addresses, tasks, ctx })
     }
 
     /// Runs `task` beside the connections; it must end once `stopping` is cancelled, and a stop
@@ -86,8 +93,9 @@ impl Server {
         self.tasks.spawn(task);
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+    /// In the order of the listeners.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
     }
 
     /// Accepts no more, reads no more, and waits until what is under way has been answered. The
@@ -115,13 +123,13 @@ fn connections_max(ctx: &Ctx) -> usize {
 
 /// What the accept loop needs.
 struct Door {
+    listener: Arc<Listener>,
     seats: Arc<Seats>,
     budget: Budget,
     refused: Seldom,
     failed: Arc<Seldom>,
     tasks: TaskTracker,
     ctx: Arc<Ctx>,
-    anonymous: Arc<Principal>,
 }
 
 impl Door {
@@ -159,12 +167,18 @@ impl Door {
         // Requests are small and someone waits for the answer.
         let local = stream.set_nodelay(true).and_then(|()| stream.local_addr());
         let Ok(local) = local else { return }; // gone before it was served
-        let peer = Peer {
-            address,
-            local,
-            software: OnceLock::new(),
-            principal: Arc::clone(&self.anonymous),
+        let (stream, session) = match &self.listener.tls {
+            Some(tls) => match tls.accept() {
+                Ok(tls) => (Stream::tls(stream, tls), Session::unproven()),
+                Err(_) => return, // settings that were checked at the start
+            },
+            None if self.listener.protocol.asks_sasl() => {
+                (Stream::Plain(stream), Session::unproven())
+            }
+            None => (Stream::Plain(stream), Session::anonymous()),
         };
+        let (listener, software) = (Arc::clone(&self.listener), OnceLock::new());
+        let peer = Peer { address, local, software, listener, session };
         let connection = Connection::new(stream, peer, Arc::clone(&self.ctx), self.budget.clone());
         let (ctx, failed) = (Arc::clone(&self.ctx), Arc::clone(&self.failed));
         let open = Open::new(seat, &ctx.metrics.connections_open);
@@ -198,11 +212,20 @@ impl Drop for Open {
 /// Ordinary ends are for debugging only; a peer that does not speak the protocol is worth a line.
 fn report(ctx: &Ctx, failed: &Seldom, address: SocketAddr, closed: &Closed) {
     match closed {
-        Closed::ByClient | Closed::Stopping | Closed::Idle(_) | Closed::Socket(_) => {
+        Closed::ByClient
+        | Closed::Stopping
+        | Closed::Idle(_)
+        | Closed::ProofExpired
+        | Closed::AuthenticationFailed // told when it failed
+        | Closed::Socket(_) => {
             tracing::debug!(%address, "connection closed: {closed}");
         }
         Closed::Unanswerable(_) => tracing::debug!(%address, "connection closed: {closed}"),
-        Closed::HalfRequest(_) | Closed::Frame(_) | Closed::Request(_) => {
+        Closed::HalfRequest(_)
+        | Closed::Frame(_)
+        | Closed::Request(_)
+        | Closed::NotProven(_)
+        | Closed::Tls(_) => {
             ctx.metrics.connections_broken.inc();
             failed.say(ctx, |hidden| {
                 let code = closed.code().map(|it| it.to_string()).unwrap_or_default();

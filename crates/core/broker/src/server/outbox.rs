@@ -3,10 +3,10 @@
 //! Owns: what is written but not yet taken by the socket. Does not own: order (the connection
 //! queues answers in request order).
 
+use super::stream::Stream;
 use bytes::{Buf as _, Bytes};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use tokio::net::TcpStream;
 
 /// While this much waits for a slow reader, no further answers are made for it.
 const FULL_BYTES: usize = 1024 * 1024;
@@ -32,7 +32,7 @@ impl Outbox {
     }
 
     /// Hands the socket what it takes now; the number of bytes that it took.
-    pub(crate) fn write_to(&mut self, stream: &TcpStream) -> io::Result<usize> {
+    pub(crate) fn write_to(&mut self, stream: &mut Stream) -> io::Result<usize> {
         let mut written = 0;
         while !self.parts.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];

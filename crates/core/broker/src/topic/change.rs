@@ -162,7 +162,7 @@ impl Catalogue {
     }
 
     /// Writes facts of which the log holds nothing else. The caller has the turn.
-    fn state_all(&self, facts: &[Fact]) -> Result<Durable, Rejected> {
+    pub(super) fn state_all(&self, facts: &[Fact]) -> Result<Durable, Rejected> {
         if facts.is_empty() {
             return Ok(self.durable(Ticket::NONE));
         }
@@ -217,7 +217,7 @@ impl Catalogue {
         let log = self.journal.log().clone();
         Box::pin(async move { log.done(ticket).await.map_err(|error| storage(&error)) })
     }
-    fn take_turn(&self) -> MutexGuard<'_, ()> {
+    pub(super) fn take_turn(&self) -> MutexGuard<'_, ()> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,10 +7,12 @@
 //! last record of a key counts, replaying twice does no harm, and compaction may drop the others.
 
 use super::access;
+use super::credential::{self, CredentialKey};
 use super::setting::Overrides;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use systole_guard::Rule;
+use systole_identity::scram::Credential;
 use systole_kit::{Timestamp, Uuid};
 use systole_wire::record::{self, BatchBuilder, BatchOptions, NewRecord, RecordSet};
 
@@ -21,6 +23,7 @@ const BROKER_KEY: &str = "broker";
 const BROKER_DEFAULT_KEY: &str = "broker-default";
 const PRODUCER_IDS_KEY: &str = "producer-ids";
 const TOPIC_KEY_PREFIX: &str = "topic/";
+const CREDENTIAL_KEY_PREFIX: &str = "scram/";
 const ACCESS_KEY_PREFIX: &str = "access/";
 
 /// One thing that is so from now on.
@@ -38,6 +41,8 @@ pub(crate) enum Fact {
     ProducerIds(i64),
     Access(Rule),
     AccessRemoved(Rule),
+    Credential(CredentialKey, Credential),
+    CredentialRemoved(CredentialKey),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +96,9 @@ impl Fact {
             Self::Access(rule) | Self::AccessRemoved(rule) => {
                 format!("{ACCESS_KEY_PREFIX}{}", access::write(rule))
             }
+            Self::Credential(key, _) | Self::CredentialRemoved(key) => {
+                format!("{CREDENTIAL_KEY_PREFIX}{}", credential::write_key(key))
+            }
             Self::Topic(TopicFact { id, .. }) | Self::TopicDeleted(id) => {
                 format!("{TOPIC_KEY_PREFIX}{id}")
             }
@@ -104,7 +112,10 @@ impl Fact {
             }
             Self::ProducerIds(end) => serde_json::to_vec(&ProducerIdsValue { end: *end }),
             Self::Access(_) => Ok(b"{}".to_vec()),
-            Self::TopicDeleted(_) | Self::AccessRemoved(_) => return Ok(None),
+            Self::Credential(_, it) => serde_json::to_vec(&credential::Value::of(it)),
+            Self::TopicDeleted(_) | Self::AccessRemoved(_) | Self::CredentialRemoved(_) => {
+                return Ok(None);
+            }
             Self::Topic(it) => serde_json::to_vec(&TopicValue {
                 name: it.name.clone(),
                 partitions: it.partition_count,
@@ -128,6 +139,12 @@ impl Fact {
             (PRODUCER_IDS_KEY, Some(value)) => {
                 let ProducerIdsValue { end } = serde_json::from_slice(value).ok()?;
                 Some(Self::ProducerIds(end))
+            }
+            (_, value) if key.starts_with(CREDENTIAL_KEY_PREFIX) => {
+                let key = credential::read_key(key.strip_prefix(CREDENTIAL_KEY_PREFIX)?)?;
+                let Some(value) = value else { return Some(Self::CredentialRemoved(key)) };
+                let value: credential::Value = serde_json::from_slice(value).ok()?;
+                Some(Self::Credential(key, value.read()?))
             }
             (_, value) if key.starts_with(ACCESS_KEY_PREFIX) => {
                 let rule = access::read(key.strip_prefix(ACCESS_KEY_PREFIX)?)?;
@@ -182,6 +199,7 @@ mod tests {
     use super::*;
     use expect_test::expect;
     use systole_guard::{Operation, PatternType, Permission, ResourceType};
+    use systole_identity::scram::Mechanism;
 
     #[test]
     fn facts_survive_their_bytes() {
@@ -197,9 +215,19 @@ mod tests {
             Fact::ProducerIds(3000),
             Fact::Access(rule()),
             Fact::AccessRemoved(rule()),
+            Fact::Credential(alice(), secret()),
+            Fact::CredentialRemoved(alice()),
         ];
         let batch = encode(&facts, Timestamp::from_millis(9)).unwrap();
         assert_eq!(decode(&batch).unwrap(), facts);
+    }
+
+    fn alice() -> CredentialKey {
+        CredentialKey { user: "al\"ice".into(), mechanism: Mechanism::Sha512 }
+    }
+    fn secret() -> Credential {
+        let (salt, server_key) = (vec![1, 2, 3], vec![8; 64]);
+        Credential { salt, stored_key: vec![7; 64], server_key, iterations: 4096 }
     }
 
     fn rule() -> Rule {

@@ -9,6 +9,7 @@ mod access;
 mod catalogue;
 mod change;
 pub(crate) mod config;
+mod credential;
 mod fact;
 mod journal;
 mod name;
@@ -18,6 +19,7 @@ mod state;
 
 pub(crate) use catalogue::{Catalogue, Durable, unknown};
 pub(crate) use change::Scope;
+pub(crate) use credential::CredentialKey;
 pub(crate) use journal::JournalError;
 pub(crate) use plan::NewTopic;
 pub(crate) use setting::{Overrides, Settings};

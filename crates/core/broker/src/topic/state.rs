@@ -2,6 +2,7 @@
 //!
 //! Owns: applying facts and looking things up. Does not own: rules, the journal, locks.
 
+use super::credential::CredentialKey;
 use super::fact::{Fact, TopicFact};
 use super::name;
 use super::setting::{Overrides, Settings};
@@ -9,6 +10,7 @@ use crate::code::{ErrorCode, Rejected};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use systole_guard::AccessList;
+use systole_identity::scram::Credential;
 use systole_kit::Uuid;
 use systole_log::{PartitionConfig, PartitionId};
 
@@ -72,6 +74,7 @@ pub(super) struct State {
     pub(super) broker: Overrides,
     pub(super) broker_default: Overrides,
     pub(super) access: AccessList,
+    pub(super) credentials: BTreeMap<CredentialKey, Credential>,
     /// The first producer id that nobody has.
     pub(super) producer_ids_end: i64,
 }
@@ -85,6 +88,12 @@ impl State {
             Fact::TopicDeleted(id) => self.remove(*id),
             Fact::Access(rule) => {
                 self.access.insert(rule.clone());
+            }
+            Fact::Credential(key, it) => {
+                self.credentials.insert(key.clone(), it.clone());
+            }
+            Fact::CredentialRemoved(key) => {
+                self.credentials.remove(key);
             }
             Fact::AccessRemoved(rule) => {
                 self.access.remove(rule);
@@ -108,6 +117,8 @@ impl State {
         facts.push(Fact::Broker(self.broker.clone()));
         facts.push(Fact::ProducerIds(self.producer_ids_end));
         facts.extend(topics);
+        let credentials = self.credentials.iter();
+        facts.extend(credentials.map(|(key, it)| Fact::Credential(key.clone(), it.clone())));
         facts.extend(self.access.rules().cloned().map(Fact::Access));
         facts
     }

@@ -96,7 +96,7 @@ impl Shared {
                     ticket = ticket.and(self.decide(slot, &mut inner, aborted)?.1);
                 }
             }
-            let code = const { systole_kit::Code::new(2013) };
+            let code = const { systole_kit::Code::new(2021) };
             tracing::warn!(%code, partition = %stray.partition, producer_id = stray.producer_id,
                 "an open transaction without a coordinator was aborted");
             ticket = ticket.and(self.end_stray(&stray, &place)?);

@@ -116,6 +116,7 @@ async fn every_api_refuses_who_may_nothing_with_kafkas_code() {
         SyncGroup: 30
         DescribeGroups: 30
         ListGroups: 0
+        SaslHandshake: 34
         ApiVersions: 0
         CreateTopics: 29
         DeleteTopics: 29
@@ -133,13 +134,20 @@ async fn every_api_refuses_who_may_nothing_with_kafkas_code() {
         DescribeConfigs: 29
         AlterConfigs: 29
         DescribeLogDirs: 31
+        SaslAuthenticate: 34
         CreatePartitions: 29
+        CreateDelegationToken: 64
+        RenewDelegationToken: 64
+        ExpireDelegationToken: 64
+        DescribeDelegationToken: 64
         DeleteGroups: 30
         ElectLeaders: 31
         IncrementalAlterConfigs: 29
         AlterPartitionReassignments: 31
         ListPartitionReassignments: 31
         OffsetDelete: 30
+        DescribeUserScramCredentials: 31
+        AlterUserScramCredentials: 31
         DescribeCluster: 0
         DescribeProducers: 29
         DescribeTransactions: 53

@@ -25,6 +25,8 @@ pub(crate) struct Harness {
     pub(crate) world: World,
     pub(crate) metrics: Metrics,
     dir: tempfile::TempDir,
+    /// Directories that must stay as long as the node.
+    pub(crate) kept: Vec<tempfile::TempDir>,
 }
 
 impl Harness {
@@ -44,7 +46,7 @@ impl Harness {
         adjust(&mut config);
         let metrics = Metrics::default();
         let broker = Broker::start(&config, &world, &metrics).await.unwrap();
-        Self { broker: Some(broker), config, world, metrics, dir }
+        Self { broker: Some(broker), config, world, metrics, dir, kept: Vec::new() }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

@@ -5,6 +5,7 @@ use crate::frames::api_versions;
 use crate::harness::Client;
 use crate::records::batch;
 use std::collections::BTreeMap;
+use systole_wire::message::alter_user_scram_credentials_request::ScramCredentialUpsertion;
 use systole_wire::message::create_acls_request::AclCreation;
 use systole_wire::message::create_partitions_request::CreatePartitionsTopic;
 use systole_wire::message::create_topics_request::CreatableTopic;
@@ -268,5 +269,16 @@ impl Questions {
         let filters = vec![DeleteAclsFilter::default()];
         let request = DeleteAclsRequest { filters, ..Default::default() };
         self.ask(3, request, |it| it.filter_results[0].error_code).await;
+        let request = DescribeUserScramCredentialsRequest { users: None, ..Default::default() };
+        self.ask(0, request, |it| it.error_code).await;
+        let upsertions = vec![ScramCredentialUpsertion { mechanism: 1, ..Default::default() }];
+        let request = AlterUserScramCredentialsRequest { upsertions, ..Default::default() };
+        self.ask(0, request, |it| it.results[0].error_code).await;
+        self.ask(1, SaslHandshakeRequest::default(), |it| it.error_code).await;
+        self.ask(2, SaslAuthenticateRequest::default(), |it| it.error_code).await;
+        self.ask(3, CreateDelegationTokenRequest::default(), |it| it.error_code).await;
+        self.ask(2, RenewDelegationTokenRequest::default(), |it| it.error_code).await;
+        self.ask(2, ExpireDelegationTokenRequest::default(), |it| it.error_code).await;
+        self.ask(3, DescribeDelegationTokenRequest::default(), |it| it.error_code).await;
     }
 }

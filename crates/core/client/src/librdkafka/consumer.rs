@@ -29,7 +29,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// How long the thread waits for a record before it looks whether it should end.
-const POLL: Duration = Duration::from_millis(100);
+/// Not whole milliseconds: rdkafka rounds what remains down to them and would spin for the last.
+const POLL: Duration = Duration::from_micros(100_500);
 
 type Native = BaseConsumer<Reading>;
 

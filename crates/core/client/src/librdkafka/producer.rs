@@ -23,7 +23,8 @@ use systole_kit::Timestamp;
 use tokio::sync::oneshot;
 
 /// How long the thread waits for results before it looks whether it should end.
-const POLL: Duration = Duration::from_millis(100);
+/// Not whole milliseconds: rdkafka rounds what remains down to them and would spin for the last.
+const POLL: Duration = Duration::from_micros(100_500);
 
 pub(super) struct Producer {
     native: Arc<BaseProducer<Deliveries>>,

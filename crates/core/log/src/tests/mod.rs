@@ -84,6 +84,7 @@ pub(crate) fn small() -> Options {
         checkpoint_bytes: 40 * 1024,
         fill_partition_bytes: 1500,
         fill_total_bytes: 3000,
+        fill_share_bytes: 1000,
         sync_ahead_bytes: 2000,
         group_bytes_max: 3000,
         open_files_max: 4,

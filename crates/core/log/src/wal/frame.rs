@@ -9,10 +9,11 @@
 
 use crate::field;
 use crate::position::{Offset, PartitionId};
+use crate::wal::buffer::Buffer;
 use bytes::Bytes;
 use systole_kit::Uuid;
 
-pub(crate) const PAGE: usize = 4096;
+pub(crate) const PAGE: usize = systole_world::DIRECT_BYTES;
 pub(crate) const HEAD_LEN: usize = 64;
 pub(crate) const ENTRY_LEN: usize = 56;
 const MAGIC: [u8; 8] = *b"SYSWAL\0\x01";
@@ -115,7 +116,7 @@ impl Entry {
     pub(crate) fn size(&self) -> usize {
         ENTRY_LEN + self.body.len()
     }
-    fn encode(&self, sequence: Sequence, out: &mut Vec<u8>) {
+    fn encode(&self, sequence: Sequence, out: &mut Buffer) {
         let mut head = [0; ENTRY_LEN];
         let length = u32::try_from(self.body.len()).unwrap_or(u32::MAX);
         field::put(&mut head, 4, &crc32c::crc32c(&self.body).to_le_bytes());
@@ -127,8 +128,8 @@ impl Entry {
         field::put(&mut head, 48, &self.last.raw().to_le_bytes());
         let crc = entry_crc(sequence, head.get(4..).unwrap_or_default());
         field::put(&mut head, 0, &crc.to_le_bytes());
-        out.extend_from_slice(&head);
-        out.extend_from_slice(&self.body);
+        out.extend(&head);
+        out.extend(&self.body);
     }
 }
 
@@ -186,20 +187,21 @@ fn entry_crc(sequence: Sequence, head: &[u8]) -> u32 {
 /// Writes the whole group into `out`, replacing what was there. `head.length` and `head.count` are
 /// filled in here.
 pub(crate) fn encode_group<'a>(
-    out: &mut Vec<u8>,
+    out: &mut Buffer,
     mut head: Head,
-    entries: impl Iterator<Item = &'a Entry>,
+    entries: impl Iterator<Item = &'a Entry> + Clone,
 ) {
-    out.clear();
-    out.resize(HEAD_LEN, 0);
+    let length = HEAD_LEN + entries.clone().map(Entry::size).sum::<usize>();
+    out.restart(padded(length));
+    out.resize(HEAD_LEN);
     head.count = 0;
     for entry in entries {
         entry.encode(head.sequence, out);
         head.count += 1;
     }
-    head.length = u32::try_from(out.len() - HEAD_LEN).unwrap_or(u32::MAX);
-    field::put(out, 0, &head.encode());
-    out.resize(padded(out.len()), 0);
+    head.length = u32::try_from(length - HEAD_LEN).unwrap_or(u32::MAX);
+    field::put(out.bytes_mut(), 0, &head.encode());
+    out.resize(padded(length));
 }
 
 /// `length` rounded up to whole pages.

@@ -4,6 +4,7 @@
 //! Does not own: threads, tickets, or what an entry does to a partition (`engine`, `recovery`).
 //! Reading order: [`frame`] -> [`writer`] -> [`chain`]. Bytes: `docs/formats/wal.md`.
 
+mod buffer;
 pub(crate) mod chain;
 pub(crate) mod frame;
 pub(crate) mod name;

@@ -10,6 +10,7 @@
 //!   groups always have lower numbers than the checkpoint.
 //! - After a recovery writing starts in another file: bytes of the crash are never appended to.
 
+use crate::wal::buffer::Buffer;
 use crate::wal::frame::{self, Entry, Head, Sequence};
 use crate::wal::name;
 use std::io;
@@ -54,7 +55,7 @@ pub(crate) struct Wal {
     written: Sequence,
     synced: Sequence,
     next: Sequence,
-    buffer: Vec<u8>,
+    buffer: Buffer,
 }
 
 /// What a recovery found: where to go on.
@@ -89,12 +90,12 @@ impl Wal {
             written: resume.previous,
             synced: resume.previous,
             next: resume.highest + 1,
-            buffer: Vec::new(),
+            buffer: Buffer::default(),
         };
         // A killed process may have made one without the name being durable.
         it.disk.sync_dir(dir)?;
         for path in used {
-            let file = it.disk.open(&path, Open::ReadWrite)?;
+            let file = it.disk.open(&path, Open::ReadWriteDirect)?;
             it.next_name = it.next_name.max(name::number(&path) + 1);
             // One that became shorter is of no more use: it would pass for damage again.
             let bytes = Some(file.len()?).filter(|it| *it >= name::bytes(&path)).unwrap_or(0);
@@ -110,7 +111,7 @@ impl Wal {
     /// of the group counts and writing may be tried again. After any other error nothing is known.
     pub(crate) fn write<'a>(
         &mut self,
-        entries: impl Iterator<Item = &'a Entry>,
+        entries: impl Iterator<Item = &'a Entry> + Clone,
     ) -> io::Result<Sequence> {
         let sequence = self.next;
         self.next += 1;
@@ -124,7 +125,7 @@ impl Wal {
             count: 0,
         };
         frame::encode_group(&mut buffer, head, entries);
-        let outcome = self.write_group(&buffer, sequence);
+        let outcome = self.write_group(buffer.bytes(), sequence);
         self.buffer = buffer;
         outcome.map(|()| sequence)
     }
@@ -171,7 +172,7 @@ impl Wal {
     fn create(&mut self, bytes: u64) -> io::Result<WalFile> {
         let path = self.next_path(bytes);
         let unfinished = name::unfinished(&path);
-        let file = self.disk.open(&unfinished, Open::CreateNew)?;
+        let file = self.disk.open(&unfinished, Open::CreateNewDirect)?;
         if let Err(error) = file.set_len(bytes) {
             let _ = self.disk.remove_file(&unfinished); // or the next start does it
             return Err(error);
@@ -267,12 +268,14 @@ impl Spare {
         made
     }
     fn fill(&self, disk: &dyn Disk) -> io::Result<WalFile> {
-        let file = disk.open(&name::unfinished(&self.path), Open::CreateNew)?;
-        let zeroes = vec![0; ZEROES_BYTES];
+        let file = disk.open(&name::unfinished(&self.path), Open::CreateNewDirect)?;
+        let mut zeroes = Buffer::default();
+        zeroes.restart(ZEROES_BYTES);
+        zeroes.resize(ZEROES_BYTES);
         let mut at = 0;
         while at < self.bytes {
             let piece = crate::field::size((self.bytes - at).min(ZEROES_BYTES as u64));
-            file.write_all_at(zeroes.get(..piece).unwrap_or_default(), at)?;
+            file.write_all_at(zeroes.bytes().get(..piece).unwrap_or_default(), at)?;
             at += piece as u64;
         }
         complete(disk, &*file, &self.path)?;

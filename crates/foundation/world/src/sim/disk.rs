@@ -7,7 +7,7 @@
 //! crash keeps the durable image and, of the rest, any part: single sectors of 512 bytes, in any
 //! order, torn within, and single changes of names.
 
-use crate::disk::{Disk, File, Open};
+use crate::disk::{DIRECT_BYTES, Disk, File, Open};
 use crate::random::Random;
 use crate::sim::SeededRandom;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -341,10 +341,14 @@ impl Disk for SimDisk {
         let mut state = self.state();
         state.check_power()?;
         let id = match (state.names.files.get(path).copied(), how) {
-            (Some(_), Open::CreateNew) => return Err(io::ErrorKind::AlreadyExists.into()),
+            (Some(_), Open::CreateNew | Open::CreateNewDirect) => {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
             (Some(id), _) => id,
-            (None, Open::Read | Open::ReadWrite) => return Err(io::ErrorKind::NotFound.into()),
-            (None, Open::Create | Open::CreateNew) => {
+            (None, Open::Read | Open::ReadWrite | Open::ReadWriteDirect) => {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+            (None, Open::Create | Open::CreateNew | Open::CreateNewDirect) => {
                 let dir = path.parent().unwrap_or(path);
                 if !is_root(dir) && !state.names.dirs.contains(dir) {
                     return Err(io::ErrorKind::NotFound.into());
@@ -363,6 +367,7 @@ impl Disk for SimDisk {
             path: path.to_owned(),
             epoch: state.epoch,
             writable: how != Open::Read,
+            direct: matches!(how, Open::ReadWriteDirect | Open::CreateNewDirect),
             holds_lock: Mutex::new(false),
         };
         Ok(Arc::new(file))
@@ -439,6 +444,7 @@ struct SimFile {
     path: PathBuf,
     epoch: u64,
     writable: bool,
+    direct: bool,
     holds_lock: Mutex<bool>,
 }
 
@@ -454,6 +460,13 @@ impl SimFile {
     fn content<'a>(&self, state: &'a mut State) -> io::Result<&'a mut Content> {
         state.contents.get_mut(&self.id).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
+}
+
+/// Whether a write may pass by the page cache.
+fn is_direct(bytes: &[u8], at: u64) -> bool {
+    bytes.as_ptr().align_offset(DIRECT_BYTES) == 0
+        && bytes.len().is_multiple_of(DIRECT_BYTES)
+        && at.is_multiple_of(DIRECT_BYTES as u64)
 }
 
 impl File for SimFile {
@@ -474,6 +487,9 @@ impl File for SimFile {
         let mut state = self.state()?;
         if !self.writable {
             return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        if self.direct && !is_direct(bytes, at) {
+            return Err(io::ErrorKind::InvalidInput.into()); // as Linux does
         }
         let torn = state.count_change()?;
         let free = state.capacity.map(|it| it.saturating_sub(state.used()));
@@ -662,6 +678,19 @@ mod tests {
         file.write_all_at(&[3; 100], 0).unwrap();
         disk.set_capacity(None);
         file.write_all_at(&[2; 100], 100).unwrap();
+    }
+    #[test]
+    fn what_passes_the_page_cache_lies_at_page_borders() {
+        let disk = SimDisk::default();
+        let file = disk.open(Path::new("/a"), Open::CreateNewDirect).unwrap();
+        let bytes = vec![1; 3 * DIRECT_BYTES];
+        let start = bytes.as_ptr().align_offset(DIRECT_BYTES);
+        let page = &bytes[start..start + DIRECT_BYTES];
+        file.write_all_at(page, DIRECT_BYTES as u64).unwrap();
+        for (wrong, at) in [(page, 1), (&page[..1], 0), (&bytes[start + 1..][..DIRECT_BYTES], 0)] {
+            let error = file.write_all_at(wrong, at).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        }
     }
     #[test]
     fn when_the_power_goes_off_the_last_change_is_done_in_part() {
