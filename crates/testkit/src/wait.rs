@@ -22,6 +22,19 @@ pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T
     }
 }
 
+/// [`until`], for tests without a runtime.
+/// # Panics  as [`until`].
+pub fn blocking_until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(start.elapsed() < DEADLINE, "{what}: not within {DEADLINE:?}");
+        std::thread::sleep(PAUSE);
+    }
+}
+
 /// The future's output.
 /// # Panics  when [`DEADLINE`] has passed, with `what`.
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {

@@ -3,9 +3,10 @@
 //! Owns: the ways in, and the places that must stay clean: log lines at the loudest level, metrics,
 //! answers to bad input, reports. Does not own: what those places say.
 
-use crate::command::{Node, eventually_true, exchange, run, systole};
+use crate::command::{Node, exchange, run, systole};
 use std::io::Write as _;
 use std::net::TcpStream;
+use systole_testkit::wait::blocking_until;
 
 /// A name that no code says.
 const CANARY: &str = "Zeisig7731";
@@ -74,7 +75,8 @@ fn patient_data_reaches_no_log_no_metric_and_no_error() {
     stray.write_all(format!("{CANARY} is no frame").as_bytes()).unwrap();
 
     let read = ["consume", "clinical.observation", "--from", "beginning", "--json"];
-    eventually_true(|| run(&[read.as_slice(), &at].concat()).1.matches(CANARY).count() > 3);
+    let shown = || run(&[read.as_slice(), &at].concat()).1.matches(CANARY).count();
+    blocking_until("the canary in its topics", || (shown() > 3).then_some(()));
     let metrics = exchange(&node.http, "GET /metrics", "Accept: */*", "");
     assert!(metrics.contains("systole_broker_connections_open"), "{metrics}");
     is_clean("metrics", &metrics);

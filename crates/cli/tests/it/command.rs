@@ -3,10 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
-use std::time::{Duration, Instant};
-
-/// How long anything may take here before the test gives up.
-const PATIENCE: Duration = Duration::from_mins(1);
+use systole_testkit::wait::blocking_until;
 
 pub(crate) fn systole(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_systole"));
@@ -82,8 +79,7 @@ impl Node {
     /// Sends `signal` and gives the exit code and the rest of the output.
     pub(crate) fn stop(mut self, signal: &str) -> (i32, String) {
         send(signal, self.child.id());
-        let deadline = Instant::now() + PATIENCE;
-        let code = eventually(deadline, || self.child.try_wait().unwrap());
+        let code = blocking_until("the end of the node", || self.child.try_wait().unwrap());
         let mut rest = String::new();
         self.stdout.read_to_string(&mut rest).unwrap();
         (code.code().unwrap_or(-1), rest)
@@ -133,19 +129,4 @@ impl Waiting {
 
 fn send(signal: &str, pid: u32) {
     assert!(Command::new("kill").args([signal, &pid.to_string()]).status().unwrap().success());
-}
-
-/// Waits until the condition holds, and fails when that takes too long.
-pub(crate) fn eventually_true(mut condition: impl FnMut() -> bool) {
-    eventually(Instant::now() + PATIENCE, || condition().then_some(()));
-}
-
-fn eventually<T>(deadline: Instant, mut condition: impl FnMut() -> Option<T>) -> T {
-    loop {
-        if let Some(it) = condition() {
-            return it;
-        }
-        assert!(Instant::now() < deadline, "not within {PATIENCE:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }

@@ -1,7 +1,8 @@
 //! From start to stop over one node: what goes in comes out, and nothing is lost on the way.
 
-use crate::command::{Node, Waiting, eventually_true, run, run_with};
+use crate::command::{Node, Waiting, run, run_with};
 use serde_json::Value;
+use systole_testkit::wait::blocking_until;
 
 fn json(arguments: &[&str]) -> Value {
     let (code, stdout, stderr) = run(arguments);
@@ -98,7 +99,8 @@ fn an_ingest_that_is_interrupted_brings_what_it_has_read_to_its_end() {
     let ingest = [["ingest", "fhir"].as_slice(), &["-"], &at].concat();
     let ingest = Waiting::start(GOOD, &ingest);
     let topic = [["topic", "describe", "clinical.observation"].as_slice(), &at].concat();
-    eventually_true(|| run(&topic).1.contains(r#""end_offset":2"#));
+    let is_read = || run(&topic).1.contains(r#""end_offset":2"#).then_some(());
+    blocking_until("two observations", is_read);
     let (code, stdout, stderr) = ingest.interrupt();
     let report: Value = serde_json::from_str(&stdout).unwrap_or_else(|it| panic!("{it}: {stderr}"));
     assert_eq!((code, &report["finished"]), (2, &false.into()), "{report}");

@@ -6,6 +6,7 @@ use std::time::Duration;
 use systole_client::Settings;
 use systole_gateway::{Gateway, GatewayConfig, Parts, StartError};
 use systole_telemetry::{Health, Metrics};
+use systole_testkit::wait::until;
 use systole_world::World;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -138,7 +139,8 @@ async fn stopping_lets_a_publish_under_way_finish() {
         assert!(word.starts_with(b"HTTP/1.1 100 "), "the handler waits for the body");
         let at = node.gateway.local_addr();
         let stop = tokio::spawn(node.gateway.stop());
-        crate::eventually("the door is shut", || std::net::TcpStream::connect(at).is_err()).await;
+        let refused = async || std::net::TcpStream::connect(at).err();
+        until("the door is shut", refused).await;
         stream.write_all(event.as_bytes()).await.unwrap();
         let said = until_closed(&mut stream).await;
         assert!(said.starts_with("HTTP/1.1 201 ") && said.contains("\"offset\":0"), "{said}");

@@ -1,12 +1,13 @@
 //! Following: where a stream begins, what it shows, how it goes on.
 
 use crate::http::{DEADLINE, Follower, ask, get};
-use crate::{Node, clusters, config, eventually, start};
+use crate::{Node, clusters, config, start};
 use std::time::Duration;
 use systole_client::admin::NewTopic;
 use systole_client::{NewRecord, Offset, ProducerOptions, TopicPartition};
 use systole_gateway::GatewayConfig;
 use systole_kit::Timestamp;
+use systole_testkit::wait::until;
 
 async fn write(node: &Node, records: Vec<NewRecord>) {
     let producer = node.client.producer(&ProducerOptions::default()).unwrap();
@@ -218,10 +219,10 @@ async fn a_follower_that_does_not_read_is_waited_for_and_misses_nothing() {
         };
         // Sockets and buffers fill up, then nothing more is taken from the log.
         let (mut before, mut same) = (0, 0);
-        eventually("the follower is waited for", || {
+        until("the follower is waited for", async || {
             same = if sent() == before { same + 1 } else { 0 };
             before = sent();
-            same == 50
+            (same == 50).then_some(())
         })
         .await;
         assert!(before < EVENTS * 2 / 3, "{before} of 30 MB were taken without a reader");
@@ -244,8 +245,8 @@ async fn followers_beyond_the_limit_are_refused_until_one_leaves() {
         let answer = ask(at, get(at, &path)).await;
         assert!(answer.status == 503 && answer.body.contains("SYS-6012"), "{}", answer.body);
         drop(follower);
-        let free = || node.metrics.text().contains("systole_gateway_streams 0\n");
-        eventually("the place is free again", free).await;
+        let is_free = || node.metrics.text().contains("systole_gateway_streams 0\n");
+        until("the place is free again", async || is_free().then_some(())).await;
         let mut again = Follower::open(at, &topic, "", "").await;
         assert_eq!(again.next().await.unwrap().event, "position");
         drop(again);

@@ -14,7 +14,6 @@ mod refuse;
 pub(crate) use cluster::clusters;
 
 use std::sync::Arc;
-use std::time::Duration;
 use systole_client::admin::NewTopic;
 use systole_client::{Client, Settings};
 use systole_gateway::{Gateway, GatewayConfig, Parts};
@@ -51,16 +50,6 @@ pub(crate) async fn start(bootstrap: &str, config: GatewayConfig) -> Node {
 /// A gateway that has no cluster: for what is decided before one is asked.
 pub(crate) async fn alone(config: GatewayConfig) -> Node {
     start(NOBODY, config).await
-}
-
-/// Looks again and again until it holds.
-pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let look = async {
-        while !holds() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(http::DEADLINE, look).await.expect(what);
 }
 
 impl Node {
