@@ -1,9 +1,10 @@
 //! Consumer groups: who belongs to a group, who reads what, and how far each got.
 //!
-//! Owns: the life of a group ([`classic::Group`]), its committed offsets ([`Offsets`]), and their
-//! records in `__consumer_offsets` ([`record`]). Does not own: the answers on the wire, locks,
-//! timers and the topic (the broker), partition assignment in a classic group (its leader).
-//! Reading order: [`classic`] -> [`offsets`] -> [`record`].
+//! Owns: the life of a group ([`classic::Group`], [`consumer::Group`]), its committed offsets
+//! ([`Offsets`]), and their records in `__consumer_offsets` ([`record`]). Does not own: the answers
+//! on the wire, locks, timers and the topic (the broker), partition assignment in a classic group
+//! (its leader).
+//! Reading order: [`classic`] -> [`consumer`] -> [`offsets`] -> [`record`].
 //! Bytes: `docs/formats/consumer-offsets.md`.
 //!
 //! Invariants
@@ -12,6 +13,7 @@
 //! - An assignment or an offset is shown to a client only after its record is durable.
 
 pub mod classic;
+pub mod consumer;
 mod now;
 pub mod offsets;
 pub mod record;

@@ -117,6 +117,10 @@ codes! {
     InconsistentTopicId = 103, "INCONSISTENT_TOPIC_ID";
     TransactionalIdNotFound = 105, "TRANSACTIONAL_ID_NOT_FOUND";
     FetchSessionTopicIdError = 106, "FETCH_SESSION_TOPIC_ID_ERROR";
+    FencedMemberEpoch = 110, "FENCED_MEMBER_EPOCH";
+    UnreleasedInstanceId = 111, "UNRELEASED_INSTANCE_ID";
+    UnsupportedAssignor = 112, "UNSUPPORTED_ASSIGNOR";
+    StaleMemberEpoch = 113, "STALE_MEMBER_EPOCH";
     MismatchedEndpointType = 114, "MISMATCHED_ENDPOINT_TYPE";
     UnsupportedEndpointType = 115, "UNSUPPORTED_ENDPOINT_TYPE";
     TransactionAbortable = 120, "TRANSACTION_ABORTABLE";

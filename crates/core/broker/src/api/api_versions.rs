@@ -1,9 +1,9 @@
 //! ApiVersions, v0-4: what this node can do.
 //!
-//! Ours: of Kafka's features only `transaction.version` is advertised, at the level that Kafka has
-//! by default (KIP-890); clients use no protocol that needs another. It cannot be changed. As Kafka
-//! does: a version above ours is answered in v0 with UNSUPPORTED_VERSION and the versions of this
-//! API alone (`dispatch`).
+//! Ours: only features of what is served are advertised, so clients use no protocol (share
+//! groups, streams groups) that is not. They are finalized at their highest level for good.
+//! As Kafka does: a version above ours is answered in v0 with UNSUPPORTED_VERSION and the versions
+//! of this API alone (`dispatch`).
 
 use super::{Call, Handler, Need, Reply, TABLE};
 use crate::code::ErrorCode;
@@ -42,9 +42,9 @@ impl Handler for ApiVersions {
         ready(Reply::Send(ApiVersionsResponse {
             error_code,
             api_keys,
-            supported_features: vec![supported(call.version)],
+            supported_features: FEATURES.map(|it| supported(it, call.version)).into(),
             finalized_features_epoch: FEATURES_EPOCH,
-            finalized_features: vec![finalized()],
+            finalized_features: FEATURES.map(finalized).into(),
             ..Default::default()
         }))
     }
@@ -52,25 +52,29 @@ impl Handler for ApiVersions {
 
 /// The node's features never change.
 const FEATURES_EPOCH: i64 = 0;
-const TRANSACTION_FEATURE: &str = "transaction.version";
-const TRANSACTION_LEVEL: i16 = 2;
 /// From this version on, a feature may begin at level 0.
 const LEVEL_0_FROM_VERSION: i16 = 4;
 
-fn supported(version: i16) -> SupportedFeatureKey {
+/// Name and highest level, as Kafka counts them.
+type Feature = (&'static str, i16);
+
+/// Groups of KIP-848; transactions of KIP-890.
+const FEATURES: [Feature; 2] = [("group.version", 1), ("transaction.version", 2)];
+
+fn supported((name, max_version): Feature, version: i16) -> SupportedFeatureKey {
     SupportedFeatureKey {
-        name: TRANSACTION_FEATURE.into(),
+        name: name.into(),
         min_version: i16::from(version < LEVEL_0_FROM_VERSION),
-        max_version: TRANSACTION_LEVEL,
+        max_version,
         ..Default::default()
     }
 }
 
-fn finalized() -> FinalizedFeatureKey {
+fn finalized((name, level): Feature) -> FinalizedFeatureKey {
     FinalizedFeatureKey {
-        name: TRANSACTION_FEATURE.into(),
-        max_version_level: TRANSACTION_LEVEL,
-        min_version_level: TRANSACTION_LEVEL,
+        name: name.into(),
+        max_version_level: level,
+        min_version_level: level,
         ..Default::default()
     }
 }

@@ -1,5 +1,5 @@
 //! ListGroups, v0-5: every group with its kind and state. v4+: filter by state. v5: filter by type
-//! (KIP-848); all groups here are `classic`, and any other type lists none.
+//! (KIP-848): `classic`, `consumer`.
 //!
 //! Names in filters are read without regard to case.
 
@@ -10,8 +10,6 @@ use systole_guard::{Operation, Resource, ResourceType};
 use systole_wire::Str;
 use systole_wire::message::list_groups_response::ListedGroup;
 use systole_wire::message::{ListGroupsRequest, ListGroupsResponse};
-
-const TYPE: &str = "classic";
 
 pub(crate) struct ListGroups;
 
@@ -31,7 +29,7 @@ impl Handler for ListGroups {
         let sees_all = call.may(Operation::Describe, Resource::CLUSTER);
         let sees = |id: &str| sees_all || call.may(Operation::Describe, Resource::group(id));
         let listed = call.ctx.groups.list().into_iter().filter(|it| {
-            passes(&request.types_filter, TYPE)
+            passes(&request.types_filter, it.kind)
                 && passes(&request.states_filter, it.state)
                 && sees(&it.id)
         });
@@ -39,7 +37,7 @@ impl Handler for ListGroups {
             group_id: (&*it.id).into(),
             protocol_type: (&*it.protocol_type).into(),
             group_state: it.state.into(),
-            group_type: TYPE.into(),
+            group_type: it.kind.into(),
             ..Default::default()
         });
         let groups = groups.collect();

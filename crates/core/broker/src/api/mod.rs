@@ -11,6 +11,8 @@ mod alter_configs;
 mod alter_partition_reassignments;
 mod alter_user_scram_credentials;
 mod api_versions;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_acls;
 mod create_delegation_token;
 mod create_partitions;
@@ -129,6 +131,8 @@ pub(crate) static TABLE: &[Api] = &[
     Api::of::<describe_producers::DescribeProducers>(),
     Api::of::<describe_transactions::DescribeTransactions>(),
     Api::of::<list_transactions::ListTransactions>(),
+    Api::of::<consumer_group_heartbeat::ConsumerGroupHeartbeat>(),
+    Api::of::<consumer_group_describe::ConsumerGroupDescribe>(),
     Api::of::<list_config_resources::ListConfigResources>(),
     Api::of::<describe_topic_partitions::DescribeTopicPartitions>(),
 ];

@@ -8,7 +8,7 @@
 
 use super::{Call, Handler, Need, Reply, place};
 use crate::code::ErrorCode;
-use crate::group::Durable;
+use crate::group::{Accepted, Commit};
 use crate::topic::Topic;
 use std::future::Future;
 use std::ops::RangeInclusive;
@@ -39,18 +39,26 @@ impl Handler for OffsetCommit {
         request: OffsetCommitRequest,
     ) -> impl Future<Output = Reply<Self>> + Send + 'static {
         let checked = Checked::new(&call, &request);
-        let durable = checked.begin(&call, &request);
+        let begun = checked.begin(&call, &request);
         let Checked { mut response, .. } = checked;
         async move {
-            let code = match durable {
-                Ok(durable) => durable.await.err().unwrap_or(ErrorCode::None),
-                Err(code) => code,
-            };
-            let error_code = call.code(code);
-            let is_denied = code == ErrorCode::GroupAuthorizationFailed;
             let all = response.topics.iter_mut().flat_map(|it| &mut it.partitions);
-            all.filter(|it| is_denied || it.error_code == PENDING)
-                .for_each(|it| it.error_code = error_code);
+            match begun {
+                Ok((results, durable)) => {
+                    let stored = durable.await;
+                    let pending = all.filter(|it| it.error_code == PENDING);
+                    for (partition, result) in pending.zip(results) {
+                        let code = result.and(stored).err().unwrap_or(ErrorCode::None);
+                        partition.error_code = call.code(code);
+                    }
+                }
+                Err(code) => {
+                    let error_code = call.code(code);
+                    let is_denied = code == ErrorCode::GroupAuthorizationFailed;
+                    all.filter(|it| is_denied || it.error_code == PENDING)
+                        .for_each(|it| it.error_code = error_code);
+                }
+            }
             Reply::Send(response)
         }
     }
@@ -128,20 +136,22 @@ impl Checked {
         Ok(())
     }
 
-    fn begin(&self, call: &Call, request: &OffsetCommitRequest) -> Result<Durable, ErrorCode> {
+    fn begin(&self, call: &Call, request: &OffsetCommitRequest) -> Result<Accepted, ErrorCode> {
         call.authorize(Operation::Read, Resource::group(&request.group_id))?;
         if self.offsets.is_empty() {
-            return Ok(Box::pin(async { Ok(()) }));
+            return Ok((Vec::new(), Box::pin(async { Ok(()) })));
         }
         let caller = Caller {
             member_id: &request.member_id,
             instance_id: request.group_instance_id.as_deref(),
             generation: request.generation_id_or_member_epoch,
         };
-        let begun = call.ctx.groups.commit(&request.group_id, caller, self.offsets.clone());
+        let knows_epochs = call.version >= 9;
+        let commit = Commit { caller, knows_epochs, offsets: self.offsets.clone() };
+        let begun = call.ctx.groups.commit(&request.group_id, commit);
         begun.map_err(|code| match code {
             // Before v9 clients do not know the code.
-            ErrorCode::GroupIdNotFound if call.version < 9 => ErrorCode::IllegalGeneration,
+            ErrorCode::GroupIdNotFound if !knows_epochs => ErrorCode::IllegalGeneration,
             code => code,
         })
     }

@@ -1,6 +1,6 @@
 //! OffsetFetch, v1-10: how far a group got. v2+: all its topics if none is named. v7+: on demand,
 //! offsets that an open transaction may change are UNSTABLE_OFFSET_COMMIT. v8+: several groups.
-//! v10: topics by id.
+//! v9+: a member of a consumer group says its epoch (KIP-848). v10: topics by id.
 //!
 //! A partition without a commit, a group that does not exist: offset -1 and no error, as in Kafka.
 
@@ -50,6 +50,7 @@ fn answer(call: &Call, request: OffsetFetchRequest) -> OffsetFetchResponse {
         ..Default::default()
     };
     let asked = OffsetFetchRequestGroup {
+        member_epoch: -1,
         group_id: request.group_id,
         topics: request.topics.map(|it| it.into_iter().map(wider).collect()),
         ..Default::default()
@@ -62,6 +63,10 @@ fn answer(call: &Call, request: OffsetFetchRequest) -> OffsetFetchResponse {
 fn group(call: &Call, asked: OffsetFetchRequestGroup, stable: bool) -> OffsetFetchResponseGroup {
     if let Err(denied) = call.authorize(Operation::Describe, Resource::group(&asked.group_id)) {
         return refused(call, asked, denied.into());
+    }
+    let member_id = asked.member_id.as_deref();
+    if let Err(code) = call.ctx.groups.may_fetch(&asked.group_id, member_id, asked.member_epoch) {
+        return refused(call, asked, code);
     }
     let read = |offsets: &Offsets| match &asked.topics {
         Some(topics) => topics.iter().map(|it| topic(call, it, offsets, stable)).collect(),

@@ -3,44 +3,77 @@
 //! Owns: the order of an offset's record and its showing. Does not own: the offsets (`Offsets`),
 //! who may commit (`Group`).
 
+use super::consumer::pairs_of;
 use super::coordinator::{Coordinator, encoded};
 use super::journal::Durable;
+use super::kind::Kind;
 use super::slot::{Inner, Slot};
 use crate::code::ErrorCode;
 use std::sync::Arc;
 use systole_group::classic::Caller;
+use systole_group::record::Pair;
 use systole_group::{Change, Committed, Offsets, Place, Retention, record};
+
+/// An OffsetCommit whose topics exist.
+#[derive(Debug)]
+pub(crate) struct Commit<'a> {
+    pub(crate) caller: Caller<'a>,
+    /// The client can send member epochs (v9+).
+    pub(crate) knows_epochs: bool,
+    pub(crate) offsets: Vec<(Place, Committed)>,
+}
+
+/// One result for each offset, and when those that are well are durable.
+pub(crate) type Accepted = (Vec<Result<(), ErrorCode>>, Durable);
 
 impl Coordinator {
     /// OffsetCommit. The records have their place when this returns; they count when the future is
-    /// ready.
+    /// ready. A member of a consumer group may be late with its epoch for some partitions and not
+    /// for others.
     ///
     /// # Errors  `GROUP_ID_NOT_FOUND` for a member of a group that does not exist, whatever
     /// `Group::may_commit` refuses, `INVALID_COMMIT_OFFSET_SIZE` if there is no room.
-    pub(crate) fn commit(
-        &self,
-        group_id: &str,
-        caller: Caller<'_>,
-        offsets: Vec<(Place, Committed)>,
-    ) -> Result<Durable, ErrorCode> {
+    pub(crate) fn commit(&self, group_id: &str, commit: Commit<'_>) -> Result<Accepted, ErrorCode> {
         let is_full = self.0.is_full();
-        let is_simple = caller.generation < 0;
+        let is_simple = commit.caller.generation < 0;
         let committed = self.enter(group_id, is_simple && !is_full, |slot, inner| {
-            inner.group.may_commit(caller, self.0.now())?;
+            let results = self.may_commit(inner, &commit)?;
             let is_new = |it: &Place| inner.offsets.get(&it.topic, it.partition).is_none();
-            if is_full && offsets.iter().any(|(place, _)| is_new(place)) {
+            if is_full && commit.offsets.iter().any(|(place, _)| is_new(place)) {
                 return Err(ErrorCode::InvalidCommitOffsetSize);
             }
-            let changes = offsets.into_iter().map(|(place, it)| (place, Some(it))).collect();
+            let accepted = commit.offsets.into_iter().zip(&results).filter(|(_, may)| may.is_ok());
+            let changes = accepted.map(|((place, it), _)| (place, Some(it))).collect();
             let durable = self.append_changes(slot, inner, changes);
             self.0.forget_if_unused(slot, inner);
-            durable
+            Ok((results, durable?))
         });
         committed.unwrap_or(Err(if is_simple {
             ErrorCode::InvalidCommitOffsetSize
         } else {
             ErrorCode::GroupIdNotFound
         }))
+    }
+
+    fn may_commit(
+        &self,
+        inner: &mut Inner,
+        commit: &Commit<'_>,
+    ) -> Result<Vec<Result<(), ErrorCode>>, ErrorCode> {
+        match &mut inner.kind {
+            Kind::Classic(group) => {
+                group.may_commit(commit.caller, self.0.now())?;
+                Ok(vec![Ok(()); commit.offsets.len()])
+            }
+            Kind::Consumer(group) => {
+                let right = group.may_commit(commit.caller, commit.knows_epochs)?;
+                let member = commit.caller.member_id;
+                let one = |(place, it): &(Place, Committed)| {
+                    group.may_commit_place(member, right, (it.topic_id, place.partition))
+                };
+                Ok(commit.offsets.iter().map(one).collect())
+            }
+        }
     }
 
     /// Looks at the durable offsets of a group; `None` if there is no such group.
@@ -64,10 +97,10 @@ impl Coordinator {
         places: Vec<Place>,
     ) -> Result<(Vec<Result<(), ErrorCode>>, Durable), ErrorCode> {
         let deleted = self.enter(group_id, false, |slot, inner| {
-            inner.group.may_delete_offsets()?;
+            inner.kind.may_delete_offsets()?;
             self.catch_up(slot, inner);
             let check = |it: &Place| {
-                let is_read = inner.group.is_subscribed(&it.topic);
+                let is_read = inner.kind.is_subscribed(&it.topic);
                 if is_read { Err(ErrorCode::GroupSubscribedToTopic) } else { Ok(()) }
             };
             let results: Vec<_> = places.iter().map(check).collect();
@@ -85,11 +118,11 @@ impl Coordinator {
     /// # Errors  `GROUP_ID_NOT_FOUND`, `NON_EMPTY_GROUP`.
     pub(crate) fn delete(&self, group_id: &str) -> Result<Durable, ErrorCode> {
         let deleted = self.enter(group_id, false, |slot, inner| {
-            inner.group.may_delete()?;
+            inner.kind.may_delete()?;
             let offsets = inner.offsets.places(None).into_iter().map(|place| (place, None));
             let offsets = offsets.map(|it| encoded(record::of_offset(&slot.id, &it)));
-            let group = std::iter::once_with(|| encoded(record::of_group(&slot.id, None)));
-            let pairs = offsets.chain(group).collect::<Result<Vec<_>, _>>()?;
+            let mut pairs = offsets.collect::<Result<Vec<_>, _>>()?;
+            pairs.extend(tombstones(slot, inner)?);
             let appended = self.0.append(slot.partition, &pairs)?;
             self.0.remove(slot, inner);
             Ok(appended.durable)
@@ -113,7 +146,8 @@ impl Coordinator {
         for slot in self.0.all() {
             let mut inner = slot.lock();
             self.catch_up(&slot, &mut inner);
-            let places = match inner.group.retention() {
+            let subscribed = inner.kind.subscribed();
+            let places = match inner.kind.retention(&subscribed) {
                 Retention::Forever => Vec::new(),
                 rule => inner.offsets.expired(&rule, retention, now),
             };
@@ -132,11 +166,11 @@ impl Coordinator {
     }
 
     fn bury_if_vacant(&self, slot: &Arc<Slot>, inner: &mut Inner) {
-        if !inner.group.is_vacant() || !inner.offsets.is_empty() {
+        if !inner.kind.is_vacant() || !inner.offsets.is_empty() {
             return;
         }
-        let tombstone = encoded(record::of_group(&slot.id, None));
-        match tombstone.and_then(|it| self.0.append(slot.partition, &[it])) {
+        let tombstones = tombstones(slot, inner);
+        match tombstones.and_then(|it| self.0.append(slot.partition, &it)) {
             Ok(_) => self.0.remove(slot, inner),
             Err(code) => tracing::warn!(code = code.name(), "a group could not be dropped"),
         }
@@ -165,5 +199,13 @@ impl Coordinator {
     fn catch_up(&self, slot: &Slot, inner: &mut Inner) {
         inner.offsets.durable_below(self.0.journal.durable_end(slot.partition));
         self.0.weigh(inner);
+    }
+}
+
+/// What takes a group's own records back.
+fn tombstones(slot: &Slot, inner: &Inner) -> Result<Vec<Pair>, ErrorCode> {
+    match &inner.kind {
+        Kind::Classic(_) => Ok(vec![encoded(record::of_group(&slot.id, None))?]),
+        Kind::Consumer(group) => pairs_of(&slot.id, &group.end()),
     }
 }

@@ -12,6 +12,8 @@
 use super::alarm::Alarm;
 use super::config::{GROUP_RECORD_BYTES_MAX, GroupConfig};
 use super::journal::{self, Appended, Journal};
+use super::kind::Kind;
+use super::replay;
 use super::slot::{Inner, Slot, Waiter};
 use super::store::Store;
 use super::transactional::OpenTransactions;
@@ -51,6 +53,8 @@ pub(super) struct Shared {
 pub(crate) struct Listed {
     pub(crate) id: Arc<str>,
     pub(crate) protocol_type: Arc<str>,
+    /// `classic` or `consumer`.
+    pub(crate) kind: &'static str,
     pub(crate) state: &'static str,
 }
 
@@ -72,7 +76,7 @@ impl Coordinator {
     /// over `__consumer_offsets`.
     pub(crate) fn open(world: &World, config: &GroupConfig, store: Store) -> Self {
         let started_at = world.clock.instant();
-        let replay = store.replay();
+        let replay = store.replay(config.consumer());
         let (records, unreadable) = (replay.records, replay.unreadable);
         let it = Self::new(world, config, Arc::new(store));
         let groups = replay.finish(&it);
@@ -82,13 +86,17 @@ impl Coordinator {
     }
 
     /// Takes in what was read back from the log, before anyone asks.
-    pub(super) fn restore(&self, id: Arc<str>, snapshot: Option<Snapshot>, offsets: Offsets) {
-        let limits = self.0.limits();
-        let group = match snapshot {
-            Some(it) => Group::restored(limits, it, self.0.now()),
-            None => Group::new(limits),
+    pub(super) fn restore(&self, id: Arc<str>, saved: replay::Saved) {
+        let (limits, now) = (self.0.limits(), self.0.now());
+        let kind = match (saved.consumer.filter(|it| it.exists()), saved.classic) {
+            (Some(mut it), _) => {
+                it.resume(now);
+                Kind::Consumer(it)
+            }
+            (None, Some(it)) => Kind::Classic(Box::new(Group::restored(limits, it, now))),
+            (None, None) => Kind::Classic(Box::new(Group::new(limits))),
         };
-        let slot = Arc::new(self.0.new_slot(&id, group, offsets));
+        let slot = Arc::new(self.0.new_slot(&id, kind, saved.offsets));
         self.0.settle(&slot, &mut slot.lock());
         self.0.note_pending(&slot);
         self.0.slots().insert(id, slot);
@@ -132,13 +140,21 @@ impl Coordinator {
         // A group that does not exist cannot know a member.
         let may_create = named.is_empty() && !is_full;
         let answer = self.enter(group_id, may_create, |slot, inner| {
-            if is_full && inner.group.grows_by(&join) {
-                return refuse_join(ErrorCode::GroupMaxSizeReached, Arc::default());
+            if !inner.kind.is_vacant() && matches!(inner.kind, Kind::Consumer(_)) {
+                return refuse_join(ErrorCode::InconsistentGroupProtocol, Arc::default());
+            }
+            if let Err(code) = self.0.become_classic(slot, inner) {
+                return refuse_join(code, Arc::clone(&named));
             }
             let (sender, receiver) = oneshot::channel();
             let token = self.0.token();
+            if let Some(group) = inner.classic() {
+                if is_full && group.grows_by(&join) {
+                    return refuse_join(ErrorCode::GroupMaxSizeReached, Arc::default());
+                }
+                group.join(token, join, self.0.now());
+            }
             inner.wait(token, Waiter::Join(sender));
-            inner.group.join(token, join, self.0.now());
             self.0.settle(slot, inner);
             self.0.forget_if_unused(slot, inner);
             receiver
@@ -156,8 +172,11 @@ impl Coordinator {
         let answer = self.enter(group_id, false, |slot, inner| {
             let (sender, receiver) = oneshot::channel();
             let token = self.0.token();
+            let Some(group) = inner.classic() else {
+                return answered(Err(ErrorCode::UnknownMemberId));
+            };
+            group.sync(token, sync, self.0.now());
             inner.wait(token, Waiter::Sync(sender));
-            inner.group.sync(token, sync, self.0.now());
             self.0.settle(slot, inner);
             receiver
         });
@@ -165,7 +184,10 @@ impl Coordinator {
     }
 
     pub(crate) fn heartbeat(&self, group_id: &str, caller: Caller<'_>) -> Result<(), ErrorCode> {
-        let beat = |_: &_, inner: &mut Inner| inner.group.heartbeat(caller, self.0.now());
+        let beat = |_: &_, inner: &mut Inner| match inner.classic() {
+            Some(group) => group.heartbeat(caller, self.0.now()),
+            None => Err(ErrorCode::UnknownMemberId),
+        };
         self.enter(group_id, false, beat).unwrap_or(Err(ErrorCode::UnknownMemberId))
     }
 
@@ -176,7 +198,10 @@ impl Coordinator {
         leavers: &[Leaver<'_>],
     ) -> Vec<Result<(), ErrorCode>> {
         let results = self.enter(group_id, false, |slot, inner| {
-            let results = inner.group.leave(leavers, self.0.now());
+            let results = match inner.classic() {
+                Some(group) => group.leave(leavers, self.0.now()),
+                None => self.0.remove_members(slot, inner, leavers),
+            };
             self.0.settle(slot, inner);
             self.0.forget_if_unused(slot, inner);
             results
@@ -188,26 +213,30 @@ impl Coordinator {
     pub(crate) fn list(&self) -> Vec<Listed> {
         let listed = |slot: &Arc<Slot>| {
             let inner = slot.lock();
-            let (protocol_type, state) = (inner.group.protocol_type(), inner.group.state_name());
-            Listed { id: Arc::clone(&slot.id), protocol_type, state }
+            let (protocol_type, state) = (inner.kind.protocol_type(), inner.kind.state_name());
+            Listed { id: Arc::clone(&slot.id), protocol_type, kind: inner.kind.name(), state }
         };
         let mut all: Vec<_> = self.0.all().iter().map(listed).collect();
         all.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         all
     }
 
+    /// DescribeGroups: classic groups only.
     pub(crate) fn describe(&self, group_id: &str) -> Option<Described> {
-        self.enter(group_id, false, |_, inner| inner.group.described())
+        self.enter(group_id, false, |_, inner| inner.classic().map(|it| it.described())).flatten()
     }
 
     fn ring(&self, at: Instant, slot: &Weak<Slot>) {
         let Some(slot) = slot.upgrade() else { return };
         let mut inner = slot.lock();
-        if inner.alarm_at != Some(at) || inner.group.is_dead() {
+        if inner.alarm_at != Some(at) || inner.is_dead {
             return; // an earlier entry of the same group did its work
         }
         inner.alarm_at = None;
-        inner.group.advance(self.0.now());
+        match inner.classic() {
+            Some(group) => group.advance(self.0.now()),
+            None => self.0.advance_consumer(&slot, &mut inner),
+        }
         self.0.settle(&slot, &mut inner);
         self.0.forget_if_unused(&slot, &mut inner);
     }
@@ -223,7 +252,7 @@ impl Coordinator {
             let slot = self.0.slot(group_id, may_create)?;
             let mut inner = slot.lock();
             // One that died between the look-up and the lock is looked up anew.
-            if !inner.group.is_dead() {
+            if !inner.is_dead {
                 return Some(turn(&slot, &mut inner));
             }
         }
@@ -235,7 +264,7 @@ impl Shared {
         Now { instant: self.world.clock.instant(), calendar: self.world.clock.now() }
     }
 
-    fn limits(&self) -> Limits {
+    pub(super) fn limits(&self) -> Limits {
         let GroupConfig { initial_rebalance_delay: initial_delay, members_max, .. } = self.config;
         Limits { initial_delay, members_max }
     }
@@ -271,20 +300,23 @@ impl Shared {
             return None;
         }
         let id: Arc<str> = group_id.into();
-        let group = Group::new(self.limits());
-        let slot = Arc::new(self.new_slot(&id, group, Offsets::default()));
+        let kind = Kind::Classic(Box::new(Group::new(self.limits())));
+        let slot = Arc::new(self.new_slot(&id, kind, Offsets::default()));
         slots.insert(id, Arc::clone(&slot));
         Some(slot)
     }
 
-    fn new_slot(&self, id: &Arc<str>, group: Group, offsets: Offsets) -> Slot {
+    fn new_slot(&self, id: &Arc<str>, kind: Kind, offsets: Offsets) -> Slot {
         let partition = journal::partition_of(id, self.journal.partition_count());
-        Slot::new(Arc::clone(id), partition, group, offsets)
+        Slot::new(Arc::clone(id), partition, kind, offsets)
     }
 
     /// The end of a group without members.
     pub(super) fn remove(&self, slot: &Arc<Slot>, inner: &mut Inner) {
-        inner.group.delete();
+        inner.is_dead = true;
+        if let Some(group) = inner.classic() {
+            group.delete();
+        }
         let mut slots = self.slots();
         if slots.get(&slot.id).is_some_and(|it| Arc::ptr_eq(it, slot)) {
             slots.remove(&slot.id);
@@ -304,7 +336,7 @@ impl Shared {
     /// Does what the group wants done, sees to its next waking, and counts its memory.
     fn settle(self: &Arc<Self>, slot: &Arc<Slot>, inner: &mut Inner) {
         loop {
-            let effects = inner.group.take_effects();
+            let effects = inner.classic().map(Group::take_effects).unwrap_or_default();
             if effects.is_empty() {
                 break;
             }
@@ -316,14 +348,19 @@ impl Shared {
                 }
             }
         }
-        if let Some(due) = inner.group.next_deadline()
+        self.arm(slot, inner);
+        inner.group_bytes = slot.id.len() + inner.kind.bytes();
+        self.weigh(inner);
+    }
+
+    /// Sees to it that the group is woken in time.
+    pub(super) fn arm(&self, slot: &Arc<Slot>, inner: &mut Inner) {
+        if let Some(due) = inner.kind.next_deadline()
             && inner.alarm_at.is_none_or(|at| due < at)
         {
             inner.alarm_at = Some(due);
             self.alarm.set(due, Arc::downgrade(slot));
         }
-        inner.group_bytes = slot.id.len() + inner.group.bytes();
-        self.weigh(inner);
     }
 
     fn save(
@@ -340,7 +377,12 @@ impl Shared {
         });
         let durable = match pair.and_then(|it| self.append(slot.partition, &[it])) {
             Ok(appended) => appended.durable,
-            Err(code) => return inner.group.saved(saved, Err(code), self.now()),
+            Err(code) => {
+                if let Some(group) = inner.classic() {
+                    group.saved(saved, Err(code), self.now());
+                }
+                return;
+            }
         };
         let (shared, slot) = (Arc::clone(self), Arc::clone(slot));
         // Not in the request's own future: that one ends with its connection, and the others wait
@@ -348,7 +390,9 @@ impl Shared {
         tokio::spawn(async move {
             let stored = durable.await;
             let mut inner = slot.lock();
-            inner.group.saved(saved, stored, shared.now());
+            if let Some(group) = inner.classic() {
+                group.saved(saved, stored, shared.now());
+            }
             shared.settle(&slot, &mut inner);
         });
     }
@@ -361,7 +405,7 @@ impl Shared {
 
     /// Brings the count of bytes up to date.
     pub(super) fn weigh(&self, inner: &mut Inner) {
-        if inner.group.is_dead() {
+        if inner.is_dead {
             return;
         }
         let bytes = inner.group_bytes + inner.offsets.bytes();

@@ -11,6 +11,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use systole_group::classic::{Caller, Join, JoinAnswer, Protocol, Sync};
+use systole_group::consumer::{Topic, Topics};
 use systole_group::{Committed, Offsets, Place};
 use systole_kit::{Timestamp, Uuid};
 use systole_log::Ticket;
@@ -56,7 +57,7 @@ impl MemoryLog {
     }
     /// What a restart finds: durable batches only.
     fn replay(&self) -> Replay {
-        let mut replay = Replay::default();
+        let mut replay = Replay::new(GroupConfig::default().consumer());
         for (index, batches) in self.partitions.lock().unwrap().iter().enumerate() {
             let end = self.end(i32::try_from(index).unwrap(), *self.durable.borrow());
             for (_, batch) in batches.iter().filter(|(next, _)| *next <= end) {
@@ -88,8 +89,28 @@ impl Journal for MemoryLog {
         });
         Ok(Appended { last_offset: next - 1, ticket: Ticket::NONE, durable })
     }
+    fn topics(&self) -> &dyn Topics {
+        &NoTopics
+    }
     fn durable_end(&self, partition: i32) -> i64 {
         self.end(partition, *self.durable.borrow())
+    }
+}
+
+struct NoTopics;
+
+impl Topics for NoTopics {
+    fn version(&self) -> u64 {
+        0
+    }
+    fn by_name(&self, _: &str) -> Option<Topic> {
+        None
+    }
+    fn name_of(&self, _: Uuid) -> Option<Arc<str>> {
+        None
+    }
+    fn names(&self) -> Vec<Arc<str>> {
+        Vec::new()
     }
 }
 
@@ -130,7 +151,9 @@ impl Node {
             expires_at: None,
             topic_id: Uuid::ZERO,
         };
-        self.groups.commit(group, nobody(), vec![(place, committed)])
+        let offsets = vec![(place, committed)];
+        let commit = Commit { caller: nobody(), knows_epochs: false, offsets };
+        self.groups.commit(group, commit).map(|(_, durable)| durable)
     }
     fn offset(&self, group: &str, partition: i32) -> Option<i64> {
         let look = |it: &Offsets| it.get("t", partition).map(|it| it.offset);
@@ -328,7 +351,8 @@ async fn refused_requests_leave_no_group_behind() {
     let refused = node.join("g", "unknown").await.unwrap().unwrap_err();
     assert_eq!((refused.code, &*refused.member_id), (ErrorCode::UnknownMemberId, "unknown"));
     let member = Caller { member_id: "m", instance_id: None, generation: 1 };
-    assert!(matches!(node.groups.commit("g", member, Vec::new()), Err(ErrorCode::GroupIdNotFound)));
+    let commit = Commit { caller: member, knows_epochs: false, offsets: Vec::new() };
+    assert!(matches!(node.groups.commit("g", commit), Err(ErrorCode::GroupIdNotFound)));
     assert_eq!(node.listed(), [""; 0]);
     assert_eq!(node.groups.0.bytes(), 0);
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
+use systole_group::consumer::Topics;
 use systole_log::Ticket;
 
 /// Ready once everything appended so far is durable.
@@ -27,6 +28,8 @@ pub(crate) trait Journal: Debug + Send + Sync + 'static {
     fn partition_count(&self) -> i32;
     /// Appends one batch. Batches of one partition lie in the order of the calls.
     fn append(&self, partition: i32, batch: Bytes) -> Result<Appended, ErrorCode>;
+    /// The topics of the node.
+    fn topics(&self) -> &dyn Topics;
     /// Every record before this offset is durable.
     fn durable_end(&self, partition: i32) -> i64;
 }

@@ -3,13 +3,16 @@
 //! Owns: the [`Coordinator`] of all groups, their settings, the topic `__consumer_offsets`
 //! ([`Store`]). Does not own: who belongs to a group and who reads what (`systole_group`), the
 //! answers on the wire (`api`).
-//! Reading order: [`Coordinator`] -> `slot` -> `commits` -> `journal` -> `store` -> `replay`.
+//! Reading order: [`Coordinator`] -> `kind` -> `consumer` -> `slot` -> `commits` -> `journal` ->
+//! `store` -> `replay`.
 
 mod alarm;
 mod commits;
 mod config;
+mod consumer;
 mod coordinator;
 mod journal;
+mod kind;
 mod replay;
 mod slot;
 mod store;
@@ -18,6 +21,7 @@ mod transactional;
 #[cfg(test)]
 mod coordinator_tests;
 
+pub(crate) use commits::{Accepted, Commit};
 pub use config::GroupConfig;
 pub(crate) use config::{MEMBER_BYTES_MAX, NAME_BYTES_MAX};
 pub(crate) use coordinator::Coordinator;

@@ -3,10 +3,14 @@
 //! Owns: the lock of a group and what lies under it. Does not own: transitions (`Group`), when they
 //! happen (`coordinator`).
 
+use super::journal::Durable;
+use super::kind::Kind;
+use futures_util::future::Shared;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use systole_group::Offsets;
 use systole_group::classic::{Group, JoinAnswer, SyncAnswer, Token};
+use systole_group::record::Pair;
 use systole_world::Instant;
 use tokio::sync::oneshot;
 
@@ -20,7 +24,13 @@ pub(super) struct Slot {
 
 #[derive(Debug)]
 pub(super) struct Inner {
-    pub(super) group: Group,
+    pub(super) kind: Kind,
+    /// Removed: whoever still holds it must look the group up anew.
+    pub(super) is_dead: bool,
+    /// Of a consumer group: the facts appended last.
+    pub(super) in_flight: Option<Shared<Durable>>,
+    /// What goes to the log ahead of the next facts.
+    pub(super) prefix: Vec<Pair>,
     pub(super) offsets: Offsets,
     waiting: HashMap<Token, Waiter>,
     /// The earliest entry of this group in the alarm's queue.
@@ -38,9 +48,12 @@ pub(super) enum Waiter {
 }
 
 impl Slot {
-    pub(super) fn new(id: Arc<str>, partition: i32, group: Group, offsets: Offsets) -> Self {
+    pub(super) fn new(id: Arc<str>, partition: i32, kind: Kind, offsets: Offsets) -> Self {
         let inner = Inner {
-            group,
+            kind,
+            is_dead: false,
+            in_flight: None,
+            prefix: Vec::new(),
             offsets,
             waiting: HashMap::new(),
             alarm_at: None,
@@ -73,8 +86,16 @@ impl Inner {
         }
     }
 
+    /// The group under the classic protocol.
+    pub(super) fn classic(&mut self) -> Option<&mut Group> {
+        match &mut self.kind {
+            Kind::Classic(it) => Some(it),
+            Kind::Consumer(_) => None,
+        }
+    }
+
     /// A group that nobody is in and that left no record.
     pub(super) fn is_unused(&self) -> bool {
-        self.group.is_vacant() && self.offsets.is_empty() && !self.group.was_saved()
+        self.kind.is_vacant() && self.offsets.is_empty() && !self.kind.was_saved()
     }
 }

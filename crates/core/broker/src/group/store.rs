@@ -12,6 +12,7 @@ use crate::code::ErrorCode;
 use crate::topic::{Catalogue, NewTopic, Topic};
 use bytes::Bytes;
 use std::sync::{Arc, OnceLock};
+use systole_group::consumer::{self, Topics};
 use systole_log::{AppendError, Isolation, Log, Offset, Origin, Partition, ReadError};
 use systole_wire::record::Batches;
 
@@ -45,8 +46,8 @@ impl Store {
     }
 
     /// Reads everything back. Blocks on file IO; cost: one pass over the topic.
-    pub(super) fn replay(&self) -> Replay {
-        let mut replay = Replay::default();
+    pub(super) fn replay(&self, config: consumer::Config) -> Replay {
+        let mut replay = Replay::new(config);
         for partition in self.partitions.get().into_iter().flatten() {
             read_all(partition, &mut replay);
         }
@@ -100,6 +101,10 @@ impl Journal for Store {
             );
         let (last_offset, ticket) = (appended.last_offset.raw(), appended.ticket);
         Ok(Appended { last_offset, ticket, durable })
+    }
+
+    fn topics(&self) -> &dyn Topics {
+        &*self.topics
     }
 
     fn durable_end(&self, partition: i32) -> i64 {

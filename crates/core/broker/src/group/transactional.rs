@@ -4,7 +4,8 @@
 //! the producer may write (`transaction`), who may commit (`Group`).
 
 use super::coordinator::{Coordinator, Shared, encoded};
-use super::slot::Slot;
+use super::kind::Kind;
+use super::slot::{Inner, Slot};
 use crate::code::ErrorCode;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -40,7 +41,7 @@ impl Coordinator {
         let is_full = self.0.is_full();
         let is_simple = caller.generation < 0;
         let committed = self.enter(group_id, is_simple && !is_full, |slot, inner| {
-            inner.group.may_commit_in_transaction(caller)?;
+            may_commit(inner, caller, &offsets)?;
             if is_full {
                 return Err(ErrorCode::InvalidCommitOffsetSize);
             }
@@ -82,6 +83,25 @@ impl Coordinator {
         }
         self.0.open().remove(&key);
         Ok(result)
+    }
+}
+
+/// A member of a consumer group that is late with its epoch for one partition may commit none: a
+/// transaction is all or nothing.
+fn may_commit(
+    inner: &Inner,
+    caller: Caller<'_>,
+    offsets: &[(Place, Committed)],
+) -> Result<(), ErrorCode> {
+    match &inner.kind {
+        Kind::Classic(group) => group.may_commit_in_transaction(caller),
+        Kind::Consumer(group) => {
+            let right = group.may_commit_in_transaction(caller)?;
+            let one = |(place, it): &(Place, Committed)| {
+                group.may_commit_place(caller.member_id, right, (it.topic_id, place.partition))
+            };
+            offsets.iter().try_for_each(one)
+        }
     }
 }
 

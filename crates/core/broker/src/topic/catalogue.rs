@@ -14,6 +14,7 @@ use std::future::Future;
 use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use systole_group::consumer::{self, Topics};
 use systole_guard::{AccessList, Policy};
 use systole_kit::Uuid;
 use systole_log::{Log, Ticket};
@@ -107,6 +108,22 @@ impl Deref for MappedAccess<'_> {
 
     fn deref(&self) -> &AccessList {
         &self.0.access
+    }
+}
+
+impl Topics for Catalogue {
+    fn version(&self) -> u64 {
+        self.read().version
+    }
+    fn by_name(&self, name: &str) -> Option<consumer::Topic> {
+        let topic = self.by_name(name)?;
+        Some(consumer::Topic { id: topic.id, partition_count: topic.partition_count })
+    }
+    fn name_of(&self, id: Uuid) -> Option<Arc<str>> {
+        self.by_id(id).map(|it| Arc::clone(&it.name))
+    }
+    fn names(&self) -> Vec<Arc<str>> {
+        self.read().by_name.keys().cloned().collect()
     }
 }
 

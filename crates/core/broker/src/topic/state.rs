@@ -77,10 +77,13 @@ pub(super) struct State {
     pub(super) credentials: BTreeMap<CredentialKey, Credential>,
     /// The first producer id that nobody has.
     pub(super) producer_ids_end: i64,
+    /// Grows with each change of a topic since the start.
+    pub(super) version: u64,
 }
 
 impl State {
     pub(super) fn apply(&mut self, fact: &Fact) {
+        self.version += 1;
         match fact {
             Fact::Cluster(id) => self.cluster_id = *id,
             Fact::ProducerIds(end) => self.producer_ids_end = *end,

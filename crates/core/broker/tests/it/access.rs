@@ -152,6 +152,8 @@ async fn every_api_refuses_who_may_nothing_with_kafkas_code() {
         DescribeProducers: 29
         DescribeTransactions: 53
         ListTransactions: 0
+        ConsumerGroupHeartbeat: 30
+        ConsumerGroupDescribe: 30
         ListConfigResources: 31
         DescribeTopicPartitions: 29
     "#]]

@@ -5,6 +5,7 @@
 
 mod access;
 mod configs;
+mod consumer_groups;
 mod damage;
 mod disk;
 mod fetch;

@@ -1,12 +1,17 @@
 //! Groups and offsets as records of `__consumer_offsets`, in Kafka's own format.
 //!
-//! Owns: keys, values, versions written and read. Does not own: the topic (`store`).
-//! Bytes: `docs/formats/consumer-offsets.md`.
+//! Owns: keys, values, versions written and read. Does not own: the topic (the broker).
+//! Reading order: this file -> `consumer`. Bytes: `docs/formats/consumer-offsets.md`.
 //!
 //! # Source  Kafka 4.3 `GroupCoordinatorRecordHelpers`: offsets as v4 (v1 if the client set an
 //! expiry, which later versions cannot say), groups as v3.
 
+mod consumer;
+
+pub use consumer::of_fact;
+
 use crate::classic::{SavedMember, Snapshot};
+use crate::consumer::Fact;
 use crate::{Change, Committed, Place};
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use std::sync::Arc;
@@ -46,6 +51,11 @@ pub enum Entry {
         group: Arc<str>,
         change: Change,
     },
+    /// A fact of a KIP-848 group.
+    Fact {
+        group: Arc<str>,
+        fact: Fact,
+    },
     /// A kind of record that this node does not write: of another group protocol, or from a later
     /// version.
     Other,
@@ -55,6 +65,8 @@ pub enum Entry {
 pub enum Unreadable {
     #[error("a record without a key, or with a shorter one than two bytes")]
     NoKey,
+    #[error("a member in a state of a later version: {0}")]
+    State(i8),
     #[error(transparent)]
     Message(#[from] DecodeError),
 }
@@ -129,7 +141,10 @@ pub fn read(key: Option<&[u8]>, value: Option<&[u8]>) -> Result<Entry, Unreadabl
             let snapshot = value.map(decode::<GroupMetadataValue>).transpose()?.map(snapshot);
             Ok(Entry::Group { id: shared(&key.group), snapshot })
         }
-        _ => Ok(Entry::Other),
+        _ => Ok(match consumer::read(kind, &mut key, value)? {
+            Some((group, fact)) => Entry::Fact { group, fact },
+            None => Entry::Other,
+        }),
     }
 }
 
