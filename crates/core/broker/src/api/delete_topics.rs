@@ -70,8 +70,15 @@ fn find(call: &Call, asked: &DeleteTopicState) -> Result<Arc<Topic>, Rejected> {
     };
     match (&asked.name, asked.topic_id) {
         (Some(name), id) if id.is_zero() => {
+            let Some(topic) = topics.by_name(name) else {
+                // Who may see topics is told that there is none.
+                if !may_all {
+                    call.authorize(Operation::Describe, Resource::topic(name))?;
+                }
+                return Err(unknown(name));
+            };
             may_delete(name)?;
-            topics.by_name(name).ok_or_else(|| unknown(name))
+            Ok(topic)
         }
         (None, id) if !id.is_zero() => {
             let text = "This server does not host this topic ID.";

@@ -4,9 +4,10 @@
 
 use super::{Call, Handler, Need, Reply, place};
 use crate::code::ErrorCode;
+use crate::fetch_session::TopicRef;
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
-use systole_guard::{Operation, ResourceType};
+use systole_guard::{Operation, Resource, ResourceType};
 use systole_log::LEADER_EPOCH;
 use systole_wire::message::offset_for_leader_epoch_request::OffsetForLeaderPartition;
 use systole_wire::message::offset_for_leader_epoch_response::{
@@ -19,7 +20,10 @@ pub(crate) struct OffsetForLeaderEpoch;
 impl Handler for OffsetForLeaderEpoch {
     type Request = OffsetForLeaderEpochRequest;
     const VERSIONS: RangeInclusive<i16> = 2..=4;
-    const NEEDS: &'static [Need] = &[(Operation::Describe, ResourceType::Topic)];
+    const NEEDS: &'static [Need] = &[
+        (Operation::Describe, ResourceType::Topic),
+        (Operation::ClusterAction, ResourceType::Cluster),
+    ];
 
     fn handle(
         call: Call,
@@ -57,7 +61,12 @@ fn end_of(
     name: &str,
     asked: &OffsetForLeaderPartition,
 ) -> Result<Option<i64>, ErrorCode> {
-    let topic = place::topic_named(call, Operation::Describe, name)?;
+    // Followers need no right of the topic; nobody follows this node, but Kafka answers so.
+    let topic = if call.may(Operation::ClusterAction, Resource::CLUSTER) {
+        place::topic_of_follower(call, &TopicRef::Name(name.into()))?
+    } else {
+        place::topic_named(call, Operation::Describe, name)?
+    };
     let partition = place::partition(&call.ctx, &topic, asked.partition)?;
     place::check_leader_epoch(asked.current_leader_epoch)?;
     let is_ours = asked.leader_epoch == LEADER_EPOCH;

@@ -28,11 +28,11 @@ impl Handler for SaslHandshake {
         let offered = if asks { session::offered(&call.ctx, &peer.listener) } else { Vec::new() };
         let wanted = Mechanism::from_name(&request.mechanism).filter(|it| offered.contains(it));
         let chosen = match wanted {
-            _ if !asks => Err(ErrorCode::IllegalSaslState),
+            _ if !asks || !peer.session.may_begin() => Err(ErrorCode::IllegalSaslState),
             None => Err(ErrorCode::UnsupportedSaslMechanism),
             Some(it) => peer.session.choose(it, call.version == 0),
         };
-        if asks && chosen.is_err() {
+        if asks && chosen.is_err() && !peer.session.is_proven() {
             peer.session.fail();
         }
         ready(Reply::Send(SaslHandshakeResponse {

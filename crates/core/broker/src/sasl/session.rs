@@ -128,6 +128,14 @@ impl Session {
         !self.is_proven() && self.lock().stage.is_raw()
     }
 
+    /// Whether a proof may begin now: the first one, or one anew where it ends some time.
+    pub(crate) fn may_begin(&self) -> bool {
+        let state = self.lock();
+        state
+            .proven
+            .map_or_else(|| matches!(state.stage, Stage::Idle), |it| it.expires_at.is_some())
+    }
+
     /// Agrees on a mechanism. Whoever has proved who they are may begin anew only if that ends, and
     /// with the same mechanism.
     pub(crate) fn choose(&self, mechanism: Mechanism, is_raw: bool) -> Result<(), ErrorCode> {

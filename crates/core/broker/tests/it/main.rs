@@ -13,6 +13,7 @@ mod frames;
 mod groups;
 mod harness;
 mod login;
+mod matrix;
 mod metadata;
 mod offsets;
 mod one_node;

@@ -31,11 +31,13 @@ use systole_wire::message::*;
 pub(crate) struct Questions {
     client: Client,
     pub(crate) codes: BTreeMap<i16, i16>,
+    /// Not asked.
+    pub(crate) skipped: Vec<i16>,
 }
 
 impl Questions {
     pub(crate) fn to(client: Client) -> Self {
-        Self { client, codes: BTreeMap::new() }
+        Self { client, codes: BTreeMap::new(), skipped: Vec::new() }
     }
 
     pub(crate) async fn ask_all(&mut self) {
@@ -55,6 +57,9 @@ impl Questions {
         request: R,
         code: impl FnOnce(R::Response) -> i16,
     ) {
+        if self.skipped.contains(&R::KEY) {
+            return;
+        }
         let response = self.client.call(version, request).await;
         self.codes.insert(R::KEY, code(response));
     }
@@ -220,7 +225,8 @@ impl Questions {
         self.ask(3, request, |it| it.results[0].error_code).await;
         // Asked twice: allowed or not, it stays.
         let state = || DeleteTopicState { name: Some("absent".into()), ..Default::default() };
-        let request = DeleteTopicsRequest { topics: vec![state()], ..Default::default() };
+        let request =
+            DeleteTopicsRequest { topics: vec![state()], timeout_ms: 30_000, ..Default::default() };
         self.ask(6, request, |it| it.responses[0].error_code).await;
     }
 
@@ -273,10 +279,26 @@ impl Questions {
             ..Default::default()
         };
         self.ask(3, request, |it| it.error_code).await;
-        let creations = vec![AclCreation::default()];
+        let creations = vec![AclCreation {
+            resource_type: 4,
+            resource_name: "no cluster".into(),
+            principal: "User:x".into(),
+            host: "*".into(),
+            operation: 8,
+            permission_type: 3,
+            ..Default::default()
+        }];
         let request = CreateAclsRequest { creations, ..Default::default() };
         self.ask(3, request, |it| it.results[0].error_code).await;
-        let filters = vec![DeleteAclsFilter::default()];
+        let filters = vec![DeleteAclsFilter {
+            resource_type_filter: 5,
+            resource_name_filter: Some("none".into()),
+            principal_filter: None,
+            host_filter: None,
+            operation: 1,
+            permission_type: 1,
+            ..Default::default()
+        }];
         let request = DeleteAclsRequest { filters, ..Default::default() };
         self.ask(3, request, |it| it.filter_results[0].error_code).await;
         let request = DescribeUserScramCredentialsRequest { users: None, ..Default::default() };
