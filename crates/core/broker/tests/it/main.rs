@@ -24,5 +24,6 @@ mod sasl;
 mod start;
 mod table;
 mod tls;
+mod token;
 mod topics;
 mod transactions;

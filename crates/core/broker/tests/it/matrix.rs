@@ -211,6 +211,11 @@ async fn every_right_opens_what_it_opens_in_kafka_and_nothing_else() {
         DeleteRecords: 29 TOPIC DELETE
         InitProducerId: 31 TOPIC WRITE, CLUSTER IDEMPOTENT_WRITE
         OffsetForLeaderEpoch: 29 TOPIC READ, TOPIC WRITE, TOPIC DELETE, TOPIC ALTER, TOPIC DESCRIBE, CLUSTER CLUSTER_ACTION
+        AddPartitionsToTxn: 53
+        AddOffsetsToTxn: 53
+        EndTxn: 53 TRANSACTIONAL_ID WRITE
+        WriteTxnMarkers: 31 CLUSTER ALTER, CLUSTER CLUSTER_ACTION
+        TxnOffsetCommit: 53
         DescribeAcls: 31 CLUSTER DELETE, CLUSTER ALTER, CLUSTER DESCRIBE
         CreateAcls: 31 CLUSTER ALTER
         DeleteAcls: 31 CLUSTER ALTER
@@ -232,6 +237,9 @@ async fn every_right_opens_what_it_opens_in_kafka_and_nothing_else() {
         DescribeUserScramCredentials: 31 CLUSTER DELETE, CLUSTER ALTER, CLUSTER DESCRIBE
         AlterUserScramCredentials: 31 CLUSTER ALTER
         DescribeCluster: 0
+        DescribeProducers: 29 TOPIC READ
+        DescribeTransactions: 53 TRANSACTIONAL_ID WRITE, TRANSACTIONAL_ID DESCRIBE
+        ListTransactions: 0
         ListConfigResources: 31 CLUSTER DESCRIBE_CONFIGS, CLUSTER ALTER_CONFIGS
         DescribeTopicPartitions: 29 TOPIC READ, TOPIC WRITE, TOPIC DELETE, TOPIC ALTER, TOPIC DESCRIBE
     "#]].assert_eq(&asked.table().await);
