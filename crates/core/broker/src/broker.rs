@@ -5,15 +5,13 @@
 
 use crate::config::BrokerConfig;
 use crate::ctx::Ctx;
+use crate::doors::{OwnAccess, open_security, watch_files};
 use crate::fetch_budget::FetchBudget;
 use crate::fetch_session::FetchSessions;
 use crate::group::{Coordinator, Store};
-use crate::listener::{Listener, ListenerConfig};
 use crate::metric::Metrics;
 use crate::producer_id::ProducerIds;
-use crate::sasl::{OWN_USER, Sasl, SaslError};
 use crate::server::{REFUSAL_LOG_INTERVAL, Seldom, Server};
-use crate::tls::{CERTIFICATE_KEPT, Tls, TlsError};
 use crate::topic::plan::Site;
 use crate::topic::{Catalogue, JournalError};
 use crate::transaction::{self, Parts};
@@ -26,7 +24,6 @@ use systole_kit::{Code, Problems, Remedy};
 use systole_log::{AppendError, Log, OpenError, Options, RecoveryReport, Status};
 use systole_telemetry::health::{Check, State};
 use systole_transaction::Stop;
-use systole_world::secret::Given;
 use systole_world::{ClockExt as _, World, net};
 use tokio::task::{JoinError, spawn_blocking};
 use tokio_util::sync::CancellationToken;
@@ -46,9 +43,9 @@ pub enum StartError {
     #[error(transparent)]
     Door(#[from] door::Refusal),
     #[error("TLS of the listener `{listener}`: {source}")]
-    Tls { listener: String, source: TlsError },
+    Tls { listener: String, source: crate::tls::TlsError },
     #[error(transparent)]
-    Sasl(#[from] SaslError),
+    Sasl(#[from] crate::sasl::SaslError),
     #[error("cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: io::Error },
     #[error(transparent)]
@@ -168,8 +165,7 @@ impl Broker {
             return None;
         }
         let address = *self.server.addresses().last()?;
-        let password = self.ctx.sasl.own_password().disclose().into();
-        Some(OwnAccess { address, user: OWN_USER, password: Given(password) })
+        Some(OwnAccess::at(address, &self.ctx))
     }
 
     /// Says through `check` from now on whether the node can do all of its work.
@@ -188,66 +184,6 @@ impl Broker {
         if spawn_blocking(move || log.close()).await.is_err() {
             tracing::error!("the log was not closed in order; the next start recovers it");
         }
-    }
-}
-
-/// The door that is for this process alone: SCRAM-SHA-256 on loopback, with a password that was
-/// made at the start and is nowhere else.
-#[derive(Debug, Clone)]
-pub struct OwnAccess {
-    pub address: SocketAddr,
-    pub user: &'static str,
-    pub password: Given,
-}
-
-/// Certificates, passwords, keys.
-async fn open_security(
-    doors: Vec<ListenerConfig>,
-    config: &BrokerConfig,
-    world: &World,
-) -> Result<(Vec<Arc<Listener>>, Sasl), StartError> {
-    let (settings, world) = (config.sasl.clone(), world.clone());
-    let last = doors.len().saturating_sub(1);
-    let has_own = !config.listeners.is_empty();
-    let opening = spawn_blocking(move || -> Result<_, StartError> {
-        let mut listeners = Vec::new();
-        for (at, it) in doors.into_iter().enumerate() {
-            let failed = |source| StartError::Tls { listener: it.name.clone(), source };
-            let tls = it.tls.as_ref().map(|it| Tls::open(it, &world)).transpose();
-            listeners.push(Arc::new(Listener {
-                tls: tls.map_err(failed)?.map(Arc::new),
-                name: it.name.into(),
-                protocol: it.protocol,
-                advertised: it.advertised,
-                is_own: has_own && at == last,
-            }));
-        }
-        Ok((listeners, Sasl::open(&settings, &world)?))
-    });
-    opening.await?
-}
-
-/// Takes up changed certificates and keys until the node stops.
-async fn watch_files(ctx: Arc<Ctx>, listeners: Vec<Arc<Listener>>) {
-    loop {
-        tokio::select! {
-            () = ctx.stopping.cancelled() => return,
-            () = ctx.world.clock.sleep(ctx.config.reload_interval) => {}
-        }
-        for it in listeners.iter().filter(|it| it.tls.is_some()) {
-            let listener = Arc::clone(it);
-            let reload = move || listener.tls.as_ref().map(|tls| tls.reload());
-            let name = &*it.name;
-            match spawn_blocking(reload).await {
-                Ok(Some(Ok(true))) => tracing::info!(listener = name, "new certificates taken up"),
-                Ok(Some(Err(error))) => {
-                    let text = "changed certificates cannot be used; those at hand stay";
-                    tracing::warn!(code = %CERTIFICATE_KEPT, listener = name, %error, "{text}");
-                }
-                _ => {}
-            }
-        }
-        ctx.sasl.read_keys(&ctx).await;
     }
 }
 

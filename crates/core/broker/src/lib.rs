@@ -18,6 +18,7 @@ mod broker;
 mod code;
 mod config;
 mod ctx;
+mod doors;
 mod fetch_budget;
 mod fetch_session;
 mod group;
@@ -30,8 +31,9 @@ mod tls;
 mod topic;
 mod transaction;
 
-pub use broker::{Broker, OwnAccess, StartError};
+pub use broker::{Broker, StartError};
 pub use config::{AccessConfig, BrokerConfig};
+pub use doors::OwnAccess;
 pub use group::GroupConfig;
 pub use listener::{ClientAuth, ListenerConfig, Protocol, TlsConfig};
 pub use sasl::{KeysError, Mechanism, OauthConfig, SaslConfig, SaslError};
