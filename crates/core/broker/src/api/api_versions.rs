@@ -42,7 +42,7 @@ impl Handler for ApiVersions {
         ready(Reply::Send(ApiVersionsResponse {
             error_code,
             api_keys,
-            supported_features: FEATURES.map(|it| supported(it, call.version)).into(),
+            supported_features: supported(call.version),
             finalized_features_epoch: FEATURES_EPOCH,
             finalized_features: FEATURES.map(finalized).into(),
             ..Default::default()
@@ -52,7 +52,7 @@ impl Handler for ApiVersions {
 
 /// The node's features never change.
 const FEATURES_EPOCH: i64 = 0;
-/// From this version on, a feature may begin at level 0.
+/// Before this version, clients do not take a feature that begins at level 0 (KAFKA-17011).
 const LEVEL_0_FROM_VERSION: i16 = 4;
 
 /// Name and highest level, as Kafka counts them.
@@ -61,13 +61,15 @@ type Feature = (&'static str, i16);
 /// Groups of KIP-848; transactions of KIP-890.
 const FEATURES: [Feature; 2] = [("group.version", 1), ("transaction.version", 2)];
 
-fn supported((name, max_version): Feature, version: i16) -> SupportedFeatureKey {
-    SupportedFeatureKey {
-        name: name.into(),
-        min_version: i16::from(version < LEVEL_0_FROM_VERSION),
-        max_version,
+fn supported(version: i16) -> Vec<SupportedFeatureKey> {
+    let features = FEATURES.iter().filter(|_| version >= LEVEL_0_FROM_VERSION);
+    let key = |(name, max_version): &Feature| SupportedFeatureKey {
+        name: (*name).into(),
+        min_version: 0,
+        max_version: *max_version,
         ..Default::default()
-    }
+    };
+    features.map(key).collect()
 }
 
 fn finalized((name, level): Feature) -> FinalizedFeatureKey {

@@ -26,4 +26,5 @@ mod table;
 mod tls;
 mod token;
 mod topics;
+mod transaction_offsets;
 mod transactions;
