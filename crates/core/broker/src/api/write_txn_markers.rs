@@ -1,8 +1,9 @@
 //! WriteTxnMarkers, v1-2: ends what a producer has open in some partitions, past the coordinator.
 //! Kafka's brokers send it to each other; here only administrators do (`kafka-transactions abort`).
 //!
-//! Ours: a marker that ends what is ended already is not written once more, neither by this nor by
-//! the coordinator later. v1 says nothing of the transaction protocol, and is taken for version 1 of it.
+//! Ours: a marker that ends what is ended already is not written once more, neither by this nor
+//! later by the coordinator. v1 says nothing of the transaction protocol, and is taken for version 1
+//! of it.
 
 use super::{Call, Handler, Need, Reply};
 use crate::code::ErrorCode;
