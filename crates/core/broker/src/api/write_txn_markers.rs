@@ -2,8 +2,8 @@
 //! Kafka's brokers send it to each other; here only administrators do (`kafka-transactions abort`).
 //!
 //! Ours: a marker that ends what is ended already is not written once more, neither by this nor
-//! later by the coordinator. v1 says nothing of the transaction protocol, and is taken for version 1
-//! of it.
+//! later by the coordinator. v1 does not say which transaction protocol it is of, and is taken for
+//! version 1.
 
 use super::{Call, Handler, Need, Reply};
 use crate::code::ErrorCode;
