@@ -11,10 +11,10 @@ use crate::lock;
 use crate::partition::{Life, Shared, State};
 use crate::position::{Offset, PartitionId};
 use crate::producers::Producers;
-use crate::segment::Extent;
+use crate::segment::{Extent, Name};
 use crate::transactions::{self, Aborted};
 use crate::wal::Sequence;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -26,7 +26,7 @@ const MAGIC: [u8; 8] = *b"SYSCKP\0\x02";
 /// The format before, without transactions.
 const MAGIC_1: [u8; 8] = *b"SYSCKP\0\x01";
 const HEAD_LEN: usize = 40;
-const EXTENT_LEN: usize = 48;
+const EXTENT_LEN: usize = 40;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Checkpoint {
@@ -45,15 +45,19 @@ pub(crate) struct Saved {
     pub(crate) log_start: Offset,
     /// Everything below is durable in the segments.
     pub(crate) end: Offset,
-    pub(crate) segments: Vec<(Offset, Extent)>,
+    pub(crate) segments: Vec<(Name, Extent)>,
     pub(crate) producers: Producers,
     pub(crate) aborted: VecDeque<Aborted>,
+    /// Compaction has read everything below.
+    pub(crate) compacted_to: Offset,
 }
 
 /// The two files of a directory, read.
 #[derive(Debug, Default)]
 pub(crate) struct Slots {
     pub(crate) newest: Option<Checkpoint>,
+    /// Segments that the other one names.
+    pub(crate) also_named: HashSet<(PartitionId, Name)>,
     /// A file has content that cannot be read: torn by a crash while it was written, or damaged.
     pub(crate) unreadable: Option<PathBuf>,
 }
@@ -77,9 +81,10 @@ pub(crate) fn read_slots(disk: &dyn Disk, root: &Path) -> io::Result<Slots> {
         };
         match Checkpoint::decode(&bytes) {
             Some(it) if slots.newest.as_ref().is_none_or(|other| it.number > other.number) => {
-                slots.newest = Some(it);
+                let older = slots.newest.replace(it);
+                slots.also_named.extend(older.iter().flat_map(Checkpoint::names));
             }
-            Some(_) => {}
+            Some(older) => slots.also_named.extend(older.names()),
             None => slots.unreadable = Some(path),
         }
     }
@@ -92,6 +97,12 @@ pub(crate) fn read_slots(disk: &dyn Disk, root: &Path) -> io::Result<Slots> {
 }
 
 impl Checkpoint {
+    fn names(&self) -> impl Iterator<Item = (PartitionId, Name)> {
+        let segments = |it: &Saved| it.segments.iter().map(|it| it.0).collect::<Vec<_>>();
+        self.partitions
+            .iter()
+            .flat_map(move |it| segments(it).into_iter().map(|name| (it.id, name)))
+    }
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         out.extend_from_slice(&MAGIC);
@@ -112,15 +123,15 @@ impl Checkpoint {
         if field::le_u32(bytes, body_len)? != crc32c::crc32c(body) {
             return None;
         }
-        let decode = match field::array(body, 0)? {
-            MAGIC => Producing::decode,
-            MAGIC_1 => Producing::decode_format_1,
+        let format = match field::array(body, 0)? {
+            MAGIC => 2,
+            MAGIC_1 => 1,
             _ => return None,
         };
         let mut at = HEAD_LEN;
         let mut partitions = Vec::new();
         for _ in 0..field::le_u32(body, 32)? {
-            partitions.push(Saved::decode(body, &mut at, decode)?);
+            partitions.push(Saved::decode(body, &mut at, format)?);
         }
         Some(Self {
             log_id: field::le_u64(body, 8)?,
@@ -140,9 +151,10 @@ impl Saved {
             id: shared.id,
             log_start: state.log_start,
             end,
-            segments: state.segments.iter().map(|it| (it.base(), it.extent)).collect(),
+            segments: state.segments.iter().map(|it| (it.file.name, it.extent)).collect(),
             producers,
             aborted: state.transactions.aborted_below(end),
+            compacted_to: state.compacted_to,
         }
     }
     fn encode(&self, out: &mut Vec<u8>) {
@@ -151,8 +163,9 @@ impl Saved {
         out.extend_from_slice(&self.log_start.raw().to_le_bytes());
         out.extend_from_slice(&self.end.raw().to_le_bytes());
         put_count(out, self.segments.len());
-        for (base, extent) in &self.segments {
-            out.extend_from_slice(&base.raw().to_le_bytes());
+        for (name, extent) in &self.segments {
+            out.extend_from_slice(&name.base.raw().to_le_bytes());
+            out.extend_from_slice(&name.generation.to_le_bytes());
             out.extend_from_slice(&extent.end.raw().to_le_bytes());
             out.extend_from_slice(&extent.bytes.to_le_bytes());
             out.extend_from_slice(&extent.first_timestamp.to_le_bytes());
@@ -161,28 +174,37 @@ impl Saved {
         }
         self.producers.encode(out);
         transactions::encode_aborted(&self.aborted, out);
+        out.extend_from_slice(&self.compacted_to.raw().to_le_bytes());
     }
-    fn decode(
-        bytes: &[u8],
-        at: &mut usize,
-        decode: fn(&[u8], &mut usize) -> Option<Producing>,
-    ) -> Option<Self> {
+    fn decode(bytes: &[u8], at: &mut usize, format: u8) -> Option<Self> {
         let start = *at;
         let mut segments = Vec::new();
         *at = start + 40;
         for _ in 0..field::le_u32(bytes, start + 36)? {
+            let base = Offset::from_wire(field::le_i64(bytes, *at)?)?;
+            let mut name = Name::plain(base);
+            *at += 8;
+            if format > 1 {
+                name.generation = field::le_u64(bytes, *at)?;
+                *at += 8;
+            }
             let offset = |from: usize| Offset::from_wire(field::le_i64(bytes, *at + from)?);
             let extent = Extent {
-                end: offset(8)?,
-                bytes: field::le_u64(bytes, *at + 16)?,
-                first_timestamp: field::le_i64(bytes, *at + 24)?,
-                max_timestamp: field::le_i64(bytes, *at + 32)?,
-                max_timestamp_at: offset(40)?,
+                end: offset(0)?,
+                bytes: field::le_u64(bytes, *at + 8)?,
+                first_timestamp: field::le_i64(bytes, *at + 16)?,
+                max_timestamp: field::le_i64(bytes, *at + 24)?,
+                max_timestamp_at: offset(32)?,
             };
-            segments.push((offset(0)?, extent));
+            segments.push((name, extent));
             *at += EXTENT_LEN;
         }
-        let Producing { producers, aborted } = decode(bytes, at)?;
+        let producing = if format > 1 {
+            Producing::decode(bytes, at)?
+        } else {
+            Producing::decode_format_1(bytes, at)?
+        };
+        let Producing { producers, aborted, compacted_to } = producing;
         Some(Self {
             id: PartitionId {
                 topic: Uuid::from_bytes(field::array(bytes, start)?),
@@ -193,6 +215,7 @@ impl Saved {
             segments,
             producers,
             aborted,
+            compacted_to,
         })
     }
 }
@@ -201,16 +224,20 @@ impl Saved {
 struct Producing {
     producers: Producers,
     aborted: VecDeque<Aborted>,
+    compacted_to: Offset,
 }
 
 impl Producing {
     fn decode(bytes: &[u8], at: &mut usize) -> Option<Self> {
         let producers = Producers::decode(bytes, at)?;
-        Some(Self { producers, aborted: transactions::decode_aborted(bytes, at)? })
+        let aborted = transactions::decode_aborted(bytes, at)?;
+        let compacted_to = Offset::from_wire(field::le_i64(bytes, *at)?)?;
+        *at += 8;
+        Some(Self { producers, aborted, compacted_to })
     }
     fn decode_format_1(bytes: &[u8], at: &mut usize) -> Option<Self> {
         let producers = Producers::decode_format_1(bytes, at)?;
-        Some(Self { producers, aborted: VecDeque::new() })
+        Some(Self { producers, aborted: VecDeque::new(), compacted_to: Offset::ZERO })
     }
 }
 
@@ -240,12 +267,12 @@ impl Engine {
         self.sync_segments(&partitions)?;
         let disk = self.handles.disk();
         let number = self.checkpoints.load(Ordering::Relaxed) + 1;
-        let partitions = partitions.iter().filter_map(|shared| {
+        let saved = partitions.iter().filter_map(|shared| {
             let state = lock(&shared.state);
             (state.life != Life::Gone).then(|| Saved::of(shared, &state))
         });
-        let partitions = partitions.collect();
-        let checkpoint = Checkpoint { log_id: self.log_id, number, covered, partitions };
+        let saved = saved.collect();
+        let checkpoint = Checkpoint { log_id: self.log_id, number, covered, partitions: saved };
         let file = disk.open(&slot_path(&self.root, number), Open::Create)?;
         let bytes = checkpoint.encode();
         file.write_all_at(&bytes, 0)?;
@@ -254,6 +281,7 @@ impl Engine {
         disk.sync_dir(&self.root)?;
         self.checkpoints.store(number, Ordering::Relaxed);
         self.checkpointed.store(covered, Ordering::Relaxed);
+        self.remove_replaced(&partitions, number);
         let mut wal = lock(&self.wal);
         wal.retire(covered);
         self.wal_bytes.store(wal.live_bytes(), Ordering::Relaxed);

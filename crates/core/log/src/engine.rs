@@ -12,6 +12,7 @@
 //! - After a failed sync nothing more is written, and nothing that was in flight is acknowledged.
 
 use crate::commits::{Commits, Ticket};
+use crate::compaction::Pass;
 use crate::error::AppendError;
 use crate::keeper::Chores;
 use crate::lock;
@@ -61,6 +62,8 @@ pub(crate) struct Engine {
     /// The write-ahead log found no space when it last needed some.
     pub(crate) out_of_space: AtomicBool,
     pub(crate) room: Notify,
+    /// The compaction that is under way.
+    pub(crate) pass: Mutex<Option<Pass>>,
     next_key: AtomicU64,
     /// No producer that ever wrote has this id or a higher one.
     producers_end: AtomicI64,
@@ -148,6 +151,7 @@ impl Engine {
             stalled: AtomicBool::new(false),
             out_of_space: AtomicBool::new(false),
             room: Notify::new(),
+            pass: Mutex::default(),
             next_key: AtomicU64::new(0),
             producers_end: AtomicI64::new(0),
         }

@@ -13,11 +13,12 @@ use crate::error::AppendError;
 use crate::lock;
 use crate::partition::{Directory, Life, Shared, State, Stored};
 use crate::position::Offset;
-use crate::segment::{Extent, Segment, SegmentFile, index};
+use crate::segment::{Extent, Name, Segment, SegmentFile, index};
 use crate::wal::writer::is_full;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use systole_world::Open;
 
 /// Bytes gathered for one write to a segment, or one larger batch.
@@ -188,14 +189,19 @@ impl Engine {
             state.segments.drain(..count).collect()
         };
         for segment in gone {
-            self.handles.forget(&segment.file);
-            for path in [&segment.file.log_path, &segment.file.index_path] {
-                match self.handles.disk().remove_file(path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        tracing::warn!(path = %path.display(), %error, "trimmed segment stays");
-                    }
-                    _ => {}
+            self.remove_segment_files(&segment.file);
+        }
+    }
+
+    pub(crate) fn remove_segment_files(&self, file: &SegmentFile) {
+        self.handles.forget(file);
+        for path in [&file.log_path, &file.index_path] {
+            match self.handles.disk().remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    // The next start removes what no checkpoint knows.
+                    tracing::warn!(path = %path.display(), %error, "a segment that went stays");
                 }
+                _ => {}
             }
         }
     }
@@ -263,8 +269,9 @@ impl Engine {
         }
         if state.wants_roll(state.segments.last().map(|it| (it.base(), it.extent)), &first) {
             let empty = Extent::empty(first.base);
-            state.ahead.remove(&first.base);
-            state.segments.push(Segment::new(self.next_key(), &shared.dir, first.base, empty));
+            let generation = state.ahead.remove(&first.base).unwrap_or(0);
+            let name = Name { base: first.base, generation };
+            state.segments.push(Segment::new(self.next_key(), &shared.dir, name, empty));
             state.directory = state.directory.unsynced();
         }
         let active = state.segments.last()?;
@@ -385,10 +392,12 @@ impl State {
         if base == batch.base {
             return false;
         }
-        let age = i64::try_from(self.config.segment_age.as_millis()).unwrap_or(i64::MAX);
+        let lag_max = self.config.compaction.map_or(Duration::MAX, |it| it.lag_max);
+        let age = self.config.segment_age.min(lag_max);
+        let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
         let spans = batch.max_timestamp.saturating_sub(extent.first_timestamp);
         extent.end != batch.base
-            || self.ahead.contains(&batch.base)
+            || self.ahead.contains_key(&batch.base)
             || (extent.bytes > 0
                 && (extent.bytes + batch.bytes as u64 > self.config.segment_bytes || spans > age))
     }

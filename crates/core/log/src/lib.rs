@@ -1,13 +1,13 @@
 //! Partition logs on disk: what was acknowledged is there after a crash, and nothing else.
 //!
 //! Owns: the write-ahead log with group commit, segments with their indexes, checkpoints, recovery,
-//! retention, the state of idempotent and transactional producers, which transactions are open and
-//! which were aborted. Does not own: topics' names and configurations, groups, the decision how a
+//! retention, compaction, the state of idempotent and transactional producers, which transactions
+//! are open and which were aborted. Does not own: topics' names and configurations, groups, the decision how a
 //! transaction ends, validation of what a client sends (`broker`), or when to do maintenance (the
-//! owner calls [`Log::maintain`]).
+//! owner calls [`Log::maintain`] and [`Log::compact`]).
 //!
 //! Reading order: [`Log`] -> [`Partition`] -> `append` -> `engine` (the commit) -> `keeper` (into
-//! segments) -> `checkpoint` -> `recovery`; beside them `producers` and `transactions`. Bytes in
+//! segments) -> `checkpoint` -> `recovery`; beside them `producers`, `transactions`, `compaction`. Bytes in
 //! `docs/formats/`.
 //!
 //! Invariants
@@ -26,6 +26,7 @@ mod append;
 mod batch;
 mod checkpoint;
 mod commits;
+mod compaction;
 mod directory;
 mod engine;
 mod error;
@@ -51,7 +52,7 @@ pub use commits::Ticket;
 pub use engine::Hold;
 pub use error::{AppendError, OpenError, ReadError};
 pub use log::{Log, Status};
-pub use options::{Options, PartitionConfig};
+pub use options::{Compaction, Options, PartitionConfig};
 pub use partition::{Bounds, DeleteError, Isolation, Partition, Records, Watch};
 pub use position::{Offset, PartitionId};
 pub use producers::ProducerState;

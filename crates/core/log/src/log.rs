@@ -231,6 +231,13 @@ impl Log {
         }
     }
 
+    /// One step of compaction, as of `now`: at most one segment written anew. `true`: there is more
+    /// to do at once. Blocks on file IO, up to the size of a segment, and returns soon after
+    /// `go_on` says no. Appends and reads go on meanwhile.
+    pub fn compact(&self, now: Timestamp, go_on: &dyn Fn() -> bool) -> bool {
+        self.engine.compact(now, go_on)
+    }
+
     pub fn status(&self) -> Status {
         Status {
             refusing: self.engine.refusing(),

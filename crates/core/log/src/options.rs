@@ -47,6 +47,10 @@ pub struct Options {
     pub sync_each_max: usize,
     /// Open segment and index files.
     pub open_files_max: usize,
+    /// Memory for the keys of one compaction (`log.cleaner.dedupe.buffer.size`); 24 bytes for each
+    /// distinct key, of which a quarter stays empty. With more keys a partition takes several
+    /// passes.
+    pub compaction_table_bytes: u64,
     /// Idempotent producers are forgotten this long after their last append
     /// (`producer.id.expiration.ms`).
     pub producer_expiry: Duration,
@@ -69,6 +73,7 @@ impl Default for Options {
             sync_ahead_bytes: 16 * MIB,
             sync_each_max: 32,
             open_files_max: 128,
+            compaction_table_bytes: 128 * MIB,
             producer_expiry: Duration::from_hours(24),
         }
     }
@@ -93,6 +98,34 @@ pub struct PartitionConfig {
     pub flush_age: Option<Duration>,
     /// `message.timestamp.type=LogAppendTime`: records get the time of the append.
     pub log_append_time: bool,
+    /// `cleanup.policy` with `compact`; `None` keeps all records of a key.
+    pub compaction: Option<Compaction>,
+}
+
+/// How a partition is compacted, named as Kafka's topic configurations are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compaction {
+    /// `delete.retention.ms`: how long tombstones and markers stay after the first compaction that
+    /// saw them.
+    pub delete_retention: Duration,
+    /// `min.compaction.lag.ms`, by record time and for whole segments.
+    pub lag_min: Duration,
+    /// `max.compaction.lag.ms`: with an older record that was never compacted, the partition is due
+    /// whatever its dirty ratio, and a segment does not span more.
+    pub lag_max: Duration,
+    /// `min.cleanable.dirty.ratio` in millionths.
+    pub dirty_ppm_min: u32,
+}
+
+impl Default for Compaction {
+    fn default() -> Self {
+        Self {
+            delete_retention: Duration::from_hours(24),
+            lag_min: Duration::ZERO,
+            lag_max: Duration::MAX,
+            dirty_ppm_min: 500_000,
+        }
+    }
 }
 
 impl Default for PartitionConfig {
@@ -105,6 +138,7 @@ impl Default for PartitionConfig {
             flush_messages: 1,
             flush_age: None,
             log_append_time: false,
+            compaction: None,
         }
     }
 }

@@ -20,12 +20,12 @@ use crate::options::PartitionConfig;
 use crate::position::{Offset, PartitionId};
 use crate::producers::{ProducerState, Producers};
 use crate::report::Damage;
-use crate::segment::Segment;
 use crate::segment::reader::{Ask, Damaged, Spot, View};
+use crate::segment::{Segment, SegmentFile};
 use crate::transactions::{Aborted, OpenTransaction, Transactions};
 use crate::wal::{Entry, Kind};
 use bytes::{Bytes, BytesMut};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -53,8 +53,15 @@ pub(crate) struct State {
     pub(crate) tail: VecDeque<Stored>,
     pub(crate) tail_bytes: u64,
     pub(crate) segments: Vec<Segment>,
-    /// During recovery: segment files found beyond the checkpoint, to roll where they rolled.
-    pub(crate) ahead: BTreeSet<Offset>,
+    /// During recovery: segment files found beyond the checkpoint, to roll where they rolled; with
+    /// their generation.
+    pub(crate) ahead: BTreeMap<Offset, u64>,
+    /// Compaction has read everything below.
+    pub(crate) compacted_to: Offset,
+    /// It gave up.
+    pub(crate) compaction_off: bool,
+    /// Files that compaction replaced, and the newest checkpoint that names them.
+    pub(crate) replaced: Vec<(Arc<SegmentFile>, u64)>,
     pub(crate) producers: Producers,
     pub(crate) transactions: Transactions,
     /// The keeper knows that there is something to write.
@@ -105,7 +112,10 @@ impl Shared {
             tail: VecDeque::new(),
             tail_bytes: 0,
             segments: Vec::new(),
-            ahead: BTreeSet::new(),
+            ahead: BTreeMap::new(),
+            compacted_to: Offset::ZERO,
+            compaction_off: false,
+            replaced: Vec::new(),
             producers: Producers::default(),
             transactions: Transactions::default(),
             listed: false,
@@ -121,6 +131,14 @@ impl Shared {
     }
     pub(crate) fn high_watermark(&self) -> Offset {
         Offset::new(self.high_watermark.load(Ordering::Acquire))
+    }
+    pub(crate) fn bounds(&self, state: &State) -> Bounds {
+        let high_watermark = self.high_watermark();
+        let unstable = state.transactions.first_unstable();
+        // A transaction may reach back below where records begin by now.
+        let last_stable = unstable.map_or(high_watermark, |it| it.max(state.log_start));
+        let last_stable = last_stable.min(high_watermark);
+        Bounds { log_start: state.log_start, last_stable, high_watermark }
     }
     pub(crate) fn advance(&self, to: Offset) {
         self.high_watermark.fetch_max(to.raw(), Ordering::AcqRel);
@@ -168,6 +186,11 @@ impl State {
         }
         self.transactions.end_roll_back(end, ending);
         freed
+    }
+    /// Whether a segment is still what is read: compaction and retention replace and remove them.
+    pub(crate) fn has(&self, segment: &Segment) -> bool {
+        let at = self.segments.partition_point(|it| it.base() < segment.base());
+        self.segments.get(at).is_some_and(|it| it.file.key == segment.file.key)
     }
     pub(crate) fn notify(&self) {
         for (_, watcher) in &self.watchers {
@@ -268,15 +291,7 @@ impl Partition {
         self.shared.id
     }
     pub fn bounds(&self) -> Bounds {
-        self.bounds_of(&lock(&self.shared.state))
-    }
-    fn bounds_of(&self, state: &State) -> Bounds {
-        let high_watermark = self.shared.high_watermark();
-        let unstable = state.transactions.first_unstable();
-        // A transaction may reach back below where records begin by now.
-        let last_stable = unstable.map_or(high_watermark, |it| it.max(state.log_start));
-        let last_stable = last_stable.min(high_watermark);
-        Bounds { log_start: state.log_start, last_stable, high_watermark }
+        self.shared.bounds(&lock(&self.shared.state))
     }
     /// Bytes in segments and waiting for them.
     pub fn size_bytes(&self) -> u64 {
@@ -329,7 +344,7 @@ impl Partition {
         isolation: Isolation,
     ) -> Result<Records, ReadError> {
         let state = lock(&self.shared.state);
-        let bounds = self.bounds_of(&state);
+        let bounds = self.shared.bounds(&state);
         if state.life != Life::Open {
             return Err(ReadError::Deleted);
         }
@@ -347,11 +362,10 @@ impl Partition {
         drop(state);
         let view = self.view(&segment);
         match view.read(Ask { from, until, max_bytes, hint }) {
+            // What was read and the list of aborted transactions must be of one time.
+            _ if !lock(&self.shared.state).has(&segment) => self.read(from, max_bytes, isolation),
             Ok(Ok(batches)) => {
                 let mut state = lock(&self.shared.state);
-                if from < state.log_start {
-                    return Err(out_of_range(from, self.bounds_of(&state))); // trimmed meanwhile
-                }
                 state.remember(segment.file.key, from, batches.next);
                 let aborted = aborted(&state, (from, batches.next.offset), isolation);
                 let (chunks, end) = (vec![batches.bytes], batches.next.offset);
@@ -469,7 +483,7 @@ impl Partition {
     /// # Source  Kafka `DeleteRecords`
     pub fn delete_before(&self, offset: Offset) -> Result<Ticket, DeleteError> {
         let mut state = lock(&self.shared.state);
-        let bounds = self.bounds_of(&state);
+        let bounds = self.shared.bounds(&state);
         if state.life != Life::Open {
             return Err(DeleteError::Refused(AppendError::Deleted));
         }

@@ -18,14 +18,14 @@ use crate::partition::{Directory, Shared, Stored};
 use crate::position::{Offset, PartitionId};
 use crate::report::{Damage, RecoveryReport};
 use crate::segment::reader::Walk;
-use crate::segment::{self, Extent, Segment};
+use crate::segment::{Extent, Name, Segment};
 use crate::wal::chain::{self, Chain};
 use crate::wal::frame::{self, Place};
 use crate::wal::writer::{Resume, Sizes, is_full};
 use crate::wal::{Kind, Sequence, Wal, name};
 use crate::{field, lock, transactions};
 use bytes::Bytes;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -47,6 +47,7 @@ const NO_ROLL: PartitionConfig = PartitionConfig {
     flush_messages: 1,
     flush_age: None,
     log_append_time: false,
+    compaction: None,
 };
 
 #[derive(Debug)]
@@ -205,7 +206,7 @@ impl Recovery<'_> {
     fn run(mut self, slots: Slots, chain: &Chain, dirty: bool) -> io::Result<()> {
         let certain = slots.newest.is_some() && slots.unreadable.is_none();
         if let Some(checkpoint) = slots.newest {
-            self.load(checkpoint)?;
+            self.load(checkpoint, &slots.also_named)?;
         }
         self.report.groups_dropped = chain.dropped;
         self.report.groups_replayed = chain.groups.len();
@@ -246,7 +247,12 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    fn load(&self, checkpoint: Checkpoint) -> io::Result<()> {
+    fn load(
+        &self,
+        checkpoint: Checkpoint,
+        also_named: &HashSet<(PartitionId, Name)>,
+    ) -> io::Result<()> {
+        let number = checkpoint.number;
         self.engine.checkpoints.store(checkpoint.number, Ordering::Relaxed);
         self.engine.checkpointed.store(checkpoint.covered, Ordering::Relaxed);
         for saved in checkpoint.partitions {
@@ -258,12 +264,15 @@ impl Recovery<'_> {
             self.engine.note_producers(state.producers.end());
             let open = state.producers.settled_open();
             state.transactions = transactions::Transactions::new(open, saved.aborted);
-            for (base, extent) in saved.segments {
+            state.compacted_to = saved.compacted_to;
+            for (name, extent) in saved.segments {
                 let key = self.engine.next_key();
-                state.segments.push(Segment::new(key, &shared.dir, base, extent));
+                state.segments.push(Segment::new(key, &shared.dir, name, extent));
             }
             drop(state);
-            self.look_ahead(&shared)?;
+            self.sort_files(&shared, |name| {
+                also_named.contains(&(shared.id, name)).then_some(number.saturating_sub(1))
+            })?;
             self.leave_short_segment(&shared)?;
         }
         Ok(())
@@ -279,7 +288,7 @@ impl Recovery<'_> {
             Err(error) => return Err(error),
         };
         if there < active.extent.bytes {
-            lock(&shared.state).ahead.insert(active.extent.end);
+            lock(&shared.state).ahead.insert(active.extent.end, 0);
         }
         Ok(())
     }
@@ -300,7 +309,7 @@ impl Recovery<'_> {
     /// What lay before the first segment that is left was trimmed.
     fn begin_at_first_segment(shared: &Shared) {
         let mut state = lock(&shared.state);
-        if let Some(first) = state.ahead.first().copied() {
+        if let Some(first) = state.ahead.first_key_value().map(|it| *it.0) {
             (state.log_start, state.next) = (first, first);
             shared.advance(first);
         }
@@ -326,28 +335,67 @@ impl Recovery<'_> {
     }
 
     /// Finds segment files that the checkpoint does not know: written after it, or removed before
-    /// it and back because their removal was not durable.
-    fn look_ahead(&self, shared: &Shared) -> io::Result<()> {
+    /// it and back because their removal was not durable. `named_before` knows those that the
+    /// checkpoint before names, and its number.
+    fn sort_files(
+        &self,
+        shared: &Shared,
+        named_before: impl Fn(Name) -> Option<u64>,
+    ) -> io::Result<()> {
+        let Some(files) = self.list(shared)? else { return Ok(()) };
         let mut state = lock(&shared.state);
-        let names = match self.engine.handles.disk().list(&shared.dir) {
-            Ok(names) => names,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        let known: BTreeSet<Offset> = state.segments.iter().map(Segment::base).collect();
-        for base in names.iter().filter_map(|it| segment::base_of(it)) {
-            if base >= state.next && !known.contains(&base) {
-                state.ahead.insert(base);
-            } else if !known.contains(&base) {
-                self.remove_segment(shared, base)?;
+        let known: HashSet<Name> = state.segments.iter().map(|it| it.file.name).collect();
+        for name in files.into_iter().filter(|it| !known.contains(it)) {
+            // Of what was written since, the write-ahead log has all as it came.
+            if name.base >= state.next && name.generation == 0 {
+                state.ahead.insert(name.base, 0);
+            } else if let Some(number) = named_before(name) {
+                let empty = Extent::empty(name.base);
+                let it = Segment::new(self.engine.next_key(), &shared.dir, name, empty);
+                state.replaced.push((it.file, number));
+            } else {
+                self.remove_segment(shared, name)?;
             }
         }
         state.directory = if state.ahead.is_empty() { Directory::Durable } else { Directory::Made };
         Ok(())
     }
 
-    fn remove_segment(&self, shared: &Shared, base: Offset) -> io::Result<()> {
-        let gone = Segment::new(self.engine.next_key(), &shared.dir, base, Extent::empty(base));
+    /// The same of a partition that no checkpoint knows. Of the files that begin at one offset the
+    /// one that was compacted last counts.
+    fn look_ahead(&self, shared: &Shared) -> io::Result<()> {
+        let Some(files) = self.list(shared)? else { return Ok(()) };
+        let mut state = lock(&shared.state);
+        for name in files {
+            if let Some(older) = state.ahead.insert(name.base, name.generation) {
+                self.remove_segment(shared, Name { base: name.base, generation: older })?;
+            }
+        }
+        state.directory = if state.ahead.is_empty() { Directory::Durable } else { Directory::Made };
+        Ok(())
+    }
+
+    /// The segments in a partition's directory, if there is one, by base and generation. Unfinished
+    /// ones are removed.
+    fn list(&self, shared: &Shared) -> io::Result<Option<Vec<Name>>> {
+        let disk = self.engine.handles.disk();
+        let files = match disk.list(&shared.dir) {
+            Ok(files) => files,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let is_unfinished = |it: &&String| Path::new(it).extension() == Some("tmp".as_ref());
+        for file in files.iter().filter(is_unfinished) {
+            disk.remove_file(&shared.dir.join(file))?;
+        }
+        let mut names: Vec<_> = files.iter().filter_map(|it| Name::parse(it)).collect();
+        names.sort_unstable();
+        Ok(Some(names))
+    }
+
+    fn remove_segment(&self, shared: &Shared, name: Name) -> io::Result<()> {
+        let empty = Extent::empty(name.base);
+        let gone = Segment::new(self.engine.next_key(), &shared.dir, name, empty);
         for path in [&gone.file.log_path, &gone.file.index_path] {
             match self.engine.handles.disk().remove_file(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -424,6 +472,9 @@ impl Recovery<'_> {
             let salvaged = salvaged.and_then(|()| self.salvage(shared, Some(header.base)));
             salvaged.or_else(|error| self.tolerate_full(error))?;
             self.leave_gap(shared, header.base);
+            if lock(&shared.state).next > header.base {
+                return Ok(()); // a compacted batch covers it
+            }
         }
         self.push(shared, Stored { header, bytes: Bytes::copy_from_slice(body) });
         self.report.batches_replayed += 1;
@@ -474,9 +525,10 @@ impl Recovery<'_> {
         let (segment, next) = {
             let state = lock(&shared.state);
             let next = state.next;
-            let segment = if state.ahead.contains(&next) {
+            let segment = if let Some(generation) = state.ahead.get(&next) {
                 let key = self.engine.next_key();
-                Some(Segment::new(key, &shared.dir, next, Extent::empty(next)))
+                let name = Name { base: next, generation: *generation };
+                Some(Segment::new(key, &shared.dir, name, Extent::empty(next)))
             } else {
                 state.segments.last().filter(|it| it.extent.end == next).cloned()
             };
@@ -490,6 +542,8 @@ impl Recovery<'_> {
         let Some(bytes) = Walk::new(&*log, log.len()?).batch(segment.extent.bytes)? else {
             return Ok(None);
         };
+        // A compacted batch may cover what the write-ahead log still has.
+        let until = until.filter(|_| segment.file.name.generation == 0);
         let fits = |it: &Header| it.base == next && until.is_none_or(|until| it.last() < until);
         let header = batch::read_intact(&bytes).filter(fits);
         Ok(header.map(|header| Stored { header, bytes }))
@@ -502,14 +556,15 @@ impl Recovery<'_> {
             loop {
                 let (ahead, next) = {
                     let state = lock(&shared.state);
-                    (state.ahead.first().copied(), state.next)
+                    (state.ahead.first_key_value().map(|it| (*it.0, *it.1)), state.next)
                 };
-                let Some(base) = ahead else { break };
-                if base > next && self.begins_well(&shared, base)? {
+                let Some((base, generation)) = ahead else { break };
+                let name = Name { base, generation };
+                if base > next && self.begins_well(&shared, name)? {
                     self.leave_gap(&shared, base);
                     self.salvage(&shared, None)?;
                 } else {
-                    self.remove_segment(&shared, base)?;
+                    self.remove_segment(&shared, name)?;
                     lock(&shared.state).ahead.remove(&base);
                 }
             }
@@ -518,8 +573,9 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    fn begins_well(&self, shared: &Shared, base: Offset) -> io::Result<bool> {
-        let it = Segment::new(self.engine.next_key(), &shared.dir, base, Extent::empty(base));
+    fn begins_well(&self, shared: &Shared, name: Name) -> io::Result<bool> {
+        let base = name.base;
+        let it = Segment::new(self.engine.next_key(), &shared.dir, name, Extent::empty(base));
         let log = self.engine.handles.log(&it.file, Open::ReadWrite)?;
         let first = Walk::new(&*log, log.len()?).intact(0)?;
         Ok(first.is_some_and(|it| it.base == base))

@@ -105,6 +105,11 @@ impl Transactions {
         while self.aborted.pop_front_if(|it| it.last < start).is_some() {}
     }
 
+    /// The markers at `markers` are gone with everything of their transactions.
+    pub(crate) fn forget(&mut self, markers: &[Offset]) {
+        self.aborted.retain(|it| markers.binary_search(&it.last).is_err());
+    }
+
     /// Back to the end of the segments at `settled`, where `open` were open. The caller applies
     /// again what is left behind it and then calls [`Transactions::end_roll_back`].
     pub(crate) fn begin_roll_back(

@@ -202,6 +202,14 @@ impl Producers {
         self.settled.iter().filter_map(|(id, it)| Some((it.transaction?, *id)))
     }
 
+    /// Last offset of the newest batch of each, or of the marker that is all there is of its epoch.
+    pub(crate) fn newest_batches(&self) -> HashMap<i64, Offset> {
+        let all = self.settled.iter().chain(&self.pending);
+        let newest = all
+            .filter_map(|(id, it)| Some((*id, it.batches.back().map(|it| it.last).or(it.ended)?)));
+        newest.collect()
+    }
+
     /// Everyone, sorted by id.
     pub(crate) fn all(&self) -> Vec<ProducerState> {
         let settled = self.settled.iter().filter(|it| !self.pending.contains_key(it.0));

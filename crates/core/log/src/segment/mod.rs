@@ -25,7 +25,7 @@ use std::sync::Arc;
 pub(crate) struct SegmentFile {
     /// Unique in the process: the key of its open handles.
     pub(crate) key: u64,
-    pub(crate) base: Offset,
+    pub(crate) name: Name,
     pub(crate) log_path: PathBuf,
     pub(crate) index_path: PathBuf,
 }
@@ -77,31 +77,53 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    pub(crate) fn new(key: u64, dir: &Path, base: Offset, extent: Extent) -> Self {
-        let name = file_name(base);
+    pub(crate) fn new(key: u64, dir: &Path, name: Name, extent: Extent) -> Self {
         let file = SegmentFile {
             key,
-            base,
+            name,
             log_path: dir.join(format!("{name}.log")),
             index_path: dir.join(format!("{name}.index")),
         };
         Self { file: Arc::new(file), extent, index_end: None, synced: true }
     }
     pub(crate) fn base(&self) -> Offset {
-        self.file.base
+        self.file.name.base
+    }
+}
+
+/// What tells the segments of a partition apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Name {
+    pub(crate) base: Offset,
+    /// 0: as the records came. Each compaction writes a higher one.
+    pub(crate) generation: u64,
+}
+
+impl Name {
+    pub(crate) const fn plain(base: Offset) -> Self {
+        Self { base, generation: 0 }
+    }
+    /// The name of a `.log` file, if `file` is one.
+    pub(crate) fn parse(file: &str) -> Option<Self> {
+        let name = file.strip_suffix(".log")?;
+        let (digits, generation) = match name.split_once('.') {
+            Some((digits, generation)) => (digits, generation.parse().ok().filter(|it| *it > 0)?),
+            None => (name, 0),
+        };
+        if digits.len() != 20 {
+            return None;
+        }
+        Some(Self { base: Offset::from_wire(digits.parse().ok()?)?, generation })
     }
 }
 
 /// Twenty digits, so that names sort as offsets do.
-fn file_name(base: Offset) -> String {
-    format!("{:020}", base.raw())
-}
-
-/// The base offset in a segment's file name, if `name` is one.
-pub(crate) fn base_of(name: &str) -> Option<Offset> {
-    let digits = name.strip_suffix(".log")?;
-    if digits.len() != 20 {
-        return None;
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:020}", self.base.raw())?;
+        if self.generation > 0 {
+            write!(f, ".{}", self.generation)?;
+        }
+        Ok(())
     }
-    Offset::from_wire(digits.parse().ok()?)
 }

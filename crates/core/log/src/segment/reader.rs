@@ -199,7 +199,7 @@ impl View<'_> {
     }
 
     fn spot_before(&self, before: impl Fn(&index::Entry) -> bool) -> io::Result<Spot> {
-        let start = Spot { offset: self.file.base, position: 0 };
+        let start = Spot { offset: self.file.name.base, position: 0 };
         for _ in 0..2 {
             let found = match self.handles.index(self.file, Open::ReadWrite) {
                 Ok(file) => {
@@ -278,7 +278,7 @@ impl View<'_> {
         let mut walk = Walk::new(&*log, self.extent.bytes);
         let (mut entries, mut end) = (Vec::new(), index::End::default());
         let (mut position, mut max_timestamp) = (0, i64::MIN);
-        let mut expected = self.file.base;
+        let mut expected = self.file.name.base;
         while position < self.extent.bytes {
             if let Some(it) = walk.header(position)?.filter(|it| it.base == expected) {
                 if end.wants_entry(position) {

@@ -183,7 +183,11 @@ pub fn recompress(records: &RecordSet<'_>, how: impl Into<Compression>) -> Resul
     assemble(records.header, &records.data, how.into())
 }
 
-fn assemble(mut header: BatchHeader, records: &[u8], how: Compression) -> Result<Bytes, Error> {
+pub(super) fn assemble(
+    mut header: BatchHeader,
+    records: &[u8],
+    how: Compression,
+) -> Result<Bytes, Error> {
     header.attributes = header.attributes.with_codec(how.codec);
     let compressed;
     let records = if how.codec == Codec::None {
@@ -201,7 +205,7 @@ fn assemble(mut header: BatchHeader, records: &[u8], how: Compression) -> Result
     Ok(batch.into())
 }
 
-fn write_nullable(out: &mut Vec<u8>, field: Option<&[u8]>) {
+pub(super) fn write_nullable(out: &mut Vec<u8>, field: Option<&[u8]>) {
     match field {
         None => varint::write(out, -1),
         Some(bytes) => {
@@ -212,6 +216,6 @@ fn write_nullable(out: &mut Vec<u8>, field: Option<&[u8]>) {
 }
 
 /// Beyond `i32::MAX` the batch is too large anyway, which [`BatchBuilder::build`] reports.
-fn write_length(out: &mut Vec<u8>, length: usize) {
+pub(super) fn write_length(out: &mut Vec<u8>, length: usize) {
     varint::write(out, i64::try_from(length).unwrap_or(i64::MAX));
 }

@@ -91,6 +91,10 @@ impl Attributes {
         Self(self.0 | Self::TRANSACTIONAL)
     }
     #[must_use]
+    pub const fn with_delete_horizon(self) -> Self {
+        Self(self.0 | Self::DELETE_HORIZON)
+    }
+    #[must_use]
     pub const fn with_control(self) -> Self {
         Self(self.0 | Self::CONTROL)
     }

@@ -17,6 +17,7 @@ mod control;
 mod header;
 mod patch;
 mod read;
+mod retain;
 mod split;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ pub use header::{
 };
 pub use patch::{set_base_offset, set_leader_epoch, set_max_timestamp};
 pub use read::{Headers, Record, RecordSet, Records};
+pub use retain::{EMPTY_LEN, Retained, empty, filler, retain};
 pub use split::{Batch, Batches};
 
 use crate::compression;

@@ -142,6 +142,13 @@ impl fmt::Debug for Records<'_> {
     }
 }
 
+impl<'a> Records<'a> {
+    /// The bytes of the records to come.
+    pub(super) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+}
+
 impl<'a> Iterator for Records<'a> {
     type Item = Result<Record<'a>, Error>;
 

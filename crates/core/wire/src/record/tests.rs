@@ -507,3 +507,62 @@ proptest! {
         let _: Result<EndMarker, Error> = EndMarker::read(&bytes);
     }
 }
+
+proptest! {
+    #[test]
+    fn what_is_retained_keeps_offset_time_and_content(
+        options in options(),
+        records in owned_list(),
+        kept in prop::collection::vec(any::<bool>(), 20),
+        horizon in prop::option::of(0_i64..1 << 40),
+    ) {
+        let batch = build(BatchOptions { base_offset: 7, ..options }, &records);
+        let set = RecordSet::open(&batch, LIMIT).unwrap();
+        let mut flags = kept.iter();
+        let retained = retain(&set, horizon, |_| *flags.next().unwrap()).unwrap();
+        let all: Vec<_> = set.iter().map(Result::unwrap).collect();
+        let expected: Vec<_> = all.iter().zip(&kept).filter(|it| *it.1).map(|it| it.0).collect();
+        let before = *set.header();
+        match retained {
+            Retained::Nothing => prop_assert!(expected.is_empty()),
+            Retained::Same => prop_assert_eq!(expected.len(), all.len()),
+            Retained::Changed(bytes) => {
+                verify_crc(&bytes).unwrap();
+                let set = RecordSet::open(&bytes, LIMIT).unwrap();
+                let after = *set.header();
+                prop_assert_eq!(
+                    (after.base_offset, after.last_offset_delta, after.base_sequence),
+                    (before.base_offset, before.last_offset_delta, before.base_sequence)
+                );
+                let has_horizon = after.attributes.has_delete_horizon();
+                prop_assert_eq!(horizon, has_horizon.then_some(after.base_timestamp));
+                let found: Vec<_> = set.iter().map(Result::unwrap).collect();
+                prop_assert_eq!(found.len(), expected.len());
+                for (found, expected) in found.iter().zip(expected) {
+                    prop_assert_eq!(
+                        (found.offset, found.timestamp, found.key, found.value),
+                        (expected.offset, expected.timestamp, expected.key, expected.value)
+                    );
+                    prop_assert!(found.headers.clone().eq(expected.headers.clone()));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_batch_without_records_keeps_its_offsets_and_its_producer() {
+    let producer = Producer { id: 5, epoch: 1, base_sequence: 9 };
+    let mut builder = BatchBuilder::new(BatchOptions { producer, ..BatchOptions::default() });
+    (0..3).for_each(|_| builder.push(&NewRecord::default()));
+    let before = BatchHeader::read(&builder.build().unwrap()).unwrap();
+    for (bytes, sequence) in [(empty(&before).unwrap(), 11), (filler(0, 2).unwrap(), -1)] {
+        verify_crc(&bytes).unwrap();
+        let after = BatchHeader::read(&bytes).unwrap();
+        assert_eq!(
+            (bytes.len(), after.next_offset(), after.last_sequence()),
+            (EMPTY_LEN, 3, sequence)
+        );
+        assert_eq!(RecordSet::open(&bytes, 0).unwrap().iter().count(), 0);
+    }
+}
