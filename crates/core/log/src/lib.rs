@@ -2,13 +2,13 @@
 //!
 //! Owns: the write-ahead log with group commit, segments with their indexes, checkpoints, recovery,
 //! retention, compaction, the state of idempotent and transactional producers, which transactions
-//! are open and which were aborted. Does not own: topics' names and configurations, groups, the decision how a
-//! transaction ends, validation of what a client sends (`broker`), or when to do maintenance (the
-//! owner calls [`Log::maintain`] and [`Log::compact`]).
+//! are open and which were aborted. Does not own: topics' names and configurations, groups, the
+//! decision how a transaction ends, validation of what a client sends (`broker`), or when to do
+//! maintenance (the owner calls [`Log::maintain`] and [`Log::compact`]).
 //!
 //! Reading order: [`Log`] -> [`Partition`] -> `append` -> `engine` (the commit) -> `keeper` (into
-//! segments) -> `checkpoint` -> `recovery`; beside them `producers`, `transactions`, `compaction`. Bytes in
-//! `docs/formats/`.
+//! segments) -> `checkpoint` -> `recovery`; beside them `producers`, `transactions`, `compaction`.
+//! Bytes in `docs/formats/`.
 //!
 //! Invariants
 //! - An append is acknowledged after one fsync of the write-ahead log covers it.

@@ -103,6 +103,14 @@ struct Promised {
     trims: Vec<(Ticket, Offset)>,
 }
 
+impl Promise {
+    /// Answered after its sync. Batches of transactions are answered before; the marker is not.
+    fn is_certain(&self) -> bool {
+        let early = matches!(self.line.act, Act::Data { transactional: true, .. });
+        self.acknowledged && !early
+    }
+}
+
 impl Promised {
     fn end(&self) -> Offset {
         self.batches.last().map_or(self.start_asked, |it| it.end)
@@ -420,7 +428,7 @@ impl Life {
             let may_be_gone = promised.gone
                 || promised.deleted.is_some()
                 || (promised.created.is_some()
-                    && !promised.batches.iter().any(|it| it.acknowledged))
+                    && !promised.batches.iter().any(Promise::is_certain))
                 || self.flavour.relaxed && promised.created.is_some();
             assert!(may_be_gone, "seed {seed}: {id} is lost: {promised:?}");
             false
@@ -437,7 +445,7 @@ impl Life {
             promised.start_done <= start && start <= promised.start_asked,
             "{at}: {promised:?}"
         );
-        let acknowledged = promised.batches.iter().rfind(|it| it.acknowledged).map(|it| it.end);
+        let acknowledged = promised.batches.iter().rfind(|it| it.is_certain()).map(|it| it.end);
         let certain =
             if self.flavour.relaxed { Offset::ZERO } else { acknowledged.unwrap_or_default() };
         assert!(certain <= end && end <= promised.end().max(start), "{at}: acknowledged {certain}");
