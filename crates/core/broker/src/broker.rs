@@ -246,7 +246,7 @@ async fn tell_health(ctx: Arc<Ctx>, check: Check) {
     }
 }
 
-/// Retention, expired producers, overdue syncs: every now and then until the node stops.
+/// Retention, expired producers, overdue syncs, compaction: every now and then until the node stops.
 async fn maintain(ctx: Arc<Ctx>) {
     loop {
         tokio::select! {
@@ -257,7 +257,12 @@ async fn maintain(ctx: Arc<Ctx>) {
         ctx.metrics.damaged.set(i64::try_from(status.damage.len()).unwrap_or(i64::MAX));
         ctx.metrics.log_in_trouble.set(i64::from(health(&status) != State::Ready));
         let (log, now) = (ctx.log.clone(), ctx.world.clock.now());
-        if spawn_blocking(move || log.maintain(now)).await.is_err() {
+        let stopping = ctx.stopping.clone();
+        let round = move || {
+            log.maintain(now);
+            while log.compact(now, &|| !stopping.is_cancelled()) {}
+        };
+        if spawn_blocking(round).await.is_err() {
             tracing::error!("a round of maintenance failed; the next one tries again");
         }
     }

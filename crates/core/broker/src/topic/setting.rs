@@ -6,7 +6,7 @@
 use super::config::{self, Definition};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use systole_log::PartitionConfig;
+use systole_log::{Compaction, PartitionConfig};
 use systole_wire::compression::{Codec, Compression};
 
 /// Explicitly set values: by topic name for a topic, by broker name for the node.
@@ -17,6 +17,8 @@ pub(crate) type Overrides = BTreeMap<String, String>;
 pub(crate) struct Settings {
     pub(crate) cleanup_delete: bool,
     pub(crate) cleanup_compact: bool,
+    /// How, if `cleanup_compact`.
+    pub(crate) compaction: Compaction,
     /// What stored batches must be like; `None` keeps them as they came.
     pub(crate) compression: Option<Compression>,
     /// 1: records are acknowledged once they are on disk.
@@ -54,6 +56,12 @@ impl Settings {
         Self {
             cleanup_delete: cleanup.contains(&"delete"),
             cleanup_compact: cleanup.contains(&"compact"),
+            compaction: Compaction {
+                delete_retention: values.duration("delete.retention.ms").unwrap_or(Duration::MAX),
+                lag_min: values.duration("min.compaction.lag.ms").unwrap_or(Duration::ZERO),
+                lag_max: values.duration("max.compaction.lag.ms").unwrap_or(Duration::MAX),
+                dirty_ppm_min: values.ppm("min.cleanable.dirty.ratio"),
+            },
             compression: values.compression(),
             flush_messages: values.narrow("flush.messages"),
             flush_age: values.duration("flush.ms").unwrap_or(Duration::MAX),
@@ -81,6 +89,7 @@ impl From<&Settings> for PartitionConfig {
             flush_messages: it.flush_messages,
             flush_age: Some(it.flush_age).filter(|it| *it < Duration::MAX),
             log_append_time: it.log_append_time,
+            compaction: it.cleanup_compact.then_some(it.compaction),
         }
     }
 }
@@ -103,6 +112,13 @@ impl<'a> Values<'a> {
     /// The ranges in `config` are within the types that are asked for here.
     fn narrow<T: TryFrom<i64> + Default>(&self, name: &str) -> T {
         T::try_from(self.number(name)).unwrap_or_default()
+    }
+    /// A share between 0 and 1 in millionths.
+    fn ppm(&self, name: &str) -> u32 {
+        let share: f64 = self.text(name).trim().parse().unwrap_or(1.0);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1")]
+        let ppm = (share * 1_000_000.0) as u32;
+        ppm
     }
     fn duration(&self, name: &str) -> Option<Duration> {
         u64::try_from(self.number(name)).ok().map(Duration::from_millis)
