@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
+STRATEGIES = ["range", "cooperative-sticky", "consumer"]
 RECORDS = 2_000
 PARTITIONS = 6
 DEADLINE_S = 60
@@ -60,16 +61,22 @@ class Member:
     def __init__(self, bootstrap, group, strategy):
         self.assignments = 0
         self.assigned = set()
-        self.incremental = strategy == "cooperative-sticky"
+        self.incremental = strategy != "range"
+        if strategy == "consumer":  # KIP-848: the coordinator assigns, and names the times
+            how = {"group.protocol": "consumer"}
+        else:
+            how = {
+                "partition.assignment.strategy": strategy,
+                "session.timeout.ms": 10_000,
+                "heartbeat.interval.ms": 500,
+            }
         self.consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap,
                 "group.id": group,
                 "auto.offset.reset": "earliest",
                 "enable.auto.commit": False,
-                "partition.assignment.strategy": strategy,
-                "session.timeout.ms": 10_000,
-                "heartbeat.interval.ms": 500,
+                **how,
             }
         )
 
@@ -108,7 +115,7 @@ def consume(bootstrap, topic, group, strategy):
         if not joined and len(seen) >= RECORDS // 3:
             second.subscribe(topic)
             joined = True
-        if joined and second.assigned and len(seen) >= RECORDS:
+        if joined and first.assigned and second.assigned and len(seen) >= RECORDS:
             break
     both = len(first.assigned) + len(second.assigned)
     for member in (first, second):
@@ -146,7 +153,7 @@ def main(bootstrap, prefix):
     admin = AdminClient({"bootstrap.servers": bootstrap})
     good = True
     for index, codec in enumerate(CODECS):
-        strategy = "cooperative-sticky" if index % 2 else "range"
+        strategy = STRATEGIES[index % len(STRATEGIES)]
         topic, group = f"{prefix}-{codec}", f"{prefix}-{codec}"
         create(admin, topic)
         failed = produce(bootstrap, topic, codec)

@@ -98,15 +98,28 @@ fn events<'a>(output: &'a str, name: &'a str) -> impl Iterator<Item = Value> + '
 }
 
 #[test]
-fn kafka_consumer_groups_shows_resets_and_deletes_a_group() {
+fn kafka_consumer_groups_shows_resets_and_deletes_a_classic_group() {
+    shows_resets_and_deletes_a_group("classic");
+}
+
+#[test]
+fn kafka_consumer_groups_shows_resets_and_deletes_a_consumer_group() {
+    shows_resets_and_deletes_a_group("consumer");
+}
+
+/// A group of `protocol`, as `group.protocol` names it.
+fn shows_resets_and_deletes_a_group(protocol: &str) {
     let Some(target) = target(&[Runtime::Java]) else { return };
-    let topic = unique("java-groups");
+    let topic = unique(&format!("java-groups-{protocol}"));
     target.create(&topic, "2");
     target.fill(&topic, "500", &[]);
     let read = ["--topic", &topic, "--from-beginning", "--max-messages", "500", "--group", &topic];
-    target.tool("kafka-console-consumer", &read);
+    let how = ["--command-property", &format!("group.protocol={protocol}")];
+    target.tool("kafka-console-consumer", &[read.as_slice(), how.as_slice()].concat());
     let groups = |args: &[&str]| target.tool("kafka-consumer-groups", args);
     assert!(groups(&["--list"]).lines().any(|it| it == topic));
+    let listed = groups(&["--list", "--type", protocol]);
+    assert!(listed.lines().any(|it| it.starts_with(&topic)), "{listed}");
     let shown = groups(&["--describe", "--group", &topic]);
     let lags: Vec<_> = shown
         .lines()
