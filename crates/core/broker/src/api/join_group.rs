@@ -2,7 +2,8 @@
 //!
 //! The answer comes when the rebalance has everyone it waits for. v4+: the member id comes first
 //! (KIP-394). v5+: static members (KIP-345). v8+: the reason is accepted and not kept (KIP-800).
-//! v9: a leader may be told to leave the assignment alone (KIP-814).
+//! v9: a leader may be told to leave the assignment alone (KIP-814). In a consumer group the member
+//! follows the coordinator's assignment and never leads (KIP-848).
 //!
 //! Ours: pending members count against `groups.members_max`; protocol metadata above 1 MiB and
 //! client or instance ids above 1 KiB are `INVALID_REQUEST` (Kafka takes them in and fails when it

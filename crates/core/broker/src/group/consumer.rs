@@ -7,7 +7,7 @@
 //! cannot be, the change is taken back. An answer leaves when everything that it may show is
 //! durable, the facts of earlier requests included.
 
-use super::coordinator::{Coordinator, Shared, encoded};
+use super::coordinator::{Coordinator, Shared, answered, encoded, refuse_join};
 use super::journal::Durable;
 use super::kind::Kind;
 use super::slot::{Inner, Slot};
@@ -15,12 +15,14 @@ use crate::code::{ErrorCode, Rejected};
 use futures_util::FutureExt as _;
 use std::future::ready;
 use std::sync::Arc;
+use systole_group::classic::{JoinAnswer, JoinRefused, SyncAnswer};
 use systole_group::consumer::{
     Beat, Config, Described, Fact, Group, Heartbeat, Refused, Topic, Topics,
 };
 use systole_group::record::{self, Pair};
 use systole_group::{Now, classic};
 use systole_kit::Uuid;
+use tokio::sync::oneshot;
 
 /// Said by the first heartbeat of a member.
 const JOINING: i32 = 0;
@@ -41,6 +43,7 @@ impl Coordinator {
         }
         let answer = self.enter(group_id, joins, |slot, inner| {
             let answer = self.0.beat(slot, inner, (beat, sees));
+            self.0.downgrade_if_due(slot, inner);
             self.0.forget_if_unused(slot, inner);
             answer
         });
@@ -85,17 +88,26 @@ impl Shared {
         inner: &mut Inner,
         (beat, sees): (&Heartbeat, &dyn Fn(&str) -> bool),
     ) -> Result<(Beat, Durable), Rejected> {
+        let mut classic = (0, Vec::new());
+        match &mut inner.kind {
+            Kind::Consumer(_) => {}
+            Kind::Classic(group) if beat.epoch == JOINING && group.is_vacant() => {}
+            Kind::Classic(group) if beat.epoch == JOINING && group.may_hand_over() => {
+                classic = group.hand_over();
+                inner.answer_waiters();
+            }
+            Kind::Classic(_) => return Err(absent(&slot.id)),
+        }
         let turn = |group: &mut Group, topics: &dyn Topics, now| {
+            if !classic.1.is_empty() {
+                group.adopt((classic.0, &classic.1), topics, now)?;
+            }
             group.heartbeat(beat, &Seen { topics, sees }, now)
         };
         if let Kind::Consumer(_) = inner.kind {
             return self.turn(slot, inner, turn)?;
         }
-        let joins = beat.epoch == JOINING;
-        if !joins || !inner.kind.is_vacant() {
-            return Err(absent(&slot.id));
-        }
-        // An empty classic group makes place. Its record goes with the first facts of the new one.
+        // The classic group makes place. Its record goes with the first facts of the new one.
         let was_saved = inner.kind.was_saved();
         let fresh = Kind::Consumer(Box::new(Group::new(self.consumer_config())));
         let before = std::mem::replace(&mut inner.kind, fresh);
@@ -187,6 +199,79 @@ impl Shared {
         }
     }
 
+    /// JoinGroup of a classic member of a consumer group.
+    pub(super) fn join_consumer(
+        &self,
+        slot: &Arc<Slot>,
+        inner: &mut Inner,
+        join: &classic::Join,
+    ) -> oneshot::Receiver<JoinAnswer> {
+        let turn = |group: &mut Group, topics: &dyn Topics, now: Now| {
+            group.join_classic(join, topics, now)
+        };
+        let member_id = Arc::clone(&join.member_id);
+        match self.turn(slot, inner, turn) {
+            Ok(Ok((answer, durable))) => {
+                let failed = move |code| Err(JoinRefused { code, member_id });
+                once_durable(durable, answer, failed)
+            }
+            Ok(Err(rejected)) | Err(rejected) => refuse_join(rejected.code, member_id),
+        }
+    }
+
+    /// SyncGroup of such a member.
+    pub(super) fn sync_consumer(
+        &self,
+        slot: &Arc<Slot>,
+        inner: &mut Inner,
+        sync: &classic::Sync<'_>,
+    ) -> oneshot::Receiver<SyncAnswer> {
+        let turn = |group: &mut Group, topics: &dyn Topics, now: Now| {
+            Ok(group.sync_classic(sync, topics, now))
+        };
+        match self.turn(slot, inner, turn) {
+            Ok(Ok((answer, durable))) => once_durable(durable, answer, Err),
+            Ok(Err(rejected)) | Err(rejected) => answered(Err(rejected.code)),
+        }
+    }
+
+    /// Heartbeat of such a member.
+    pub(super) fn heartbeat_consumer(
+        &self,
+        slot: &Arc<Slot>,
+        inner: &mut Inner,
+        caller: classic::Caller<'_>,
+    ) -> Result<(), ErrorCode> {
+        let Kind::Consumer(group) = &mut inner.kind else {
+            return Err(ErrorCode::UnknownMemberId);
+        };
+        let beaten = group.heartbeat_classic(caller, self.now());
+        self.arm(slot, inner);
+        beaten
+    }
+
+    /// A consumer group whose last member of the new protocol is gone becomes a classic one.
+    pub(super) fn downgrade_if_due(self: &Arc<Self>, slot: &Arc<Slot>, inner: &mut Inner) {
+        let Kind::Consumer(group) = &inner.kind else { return };
+        if !group.is_all_classic() {
+            return;
+        }
+        let members = group.hand_over(self.journal.topics());
+        let next = classic::Group::taken_over(self.limits(), members, self.now());
+        let appended = pairs_of(&slot.id, &group.end()).and_then(|mut pairs| {
+            pairs.push(encoded(record::of_group(&slot.id, Some(&next.saved_now())))?);
+            self.append(slot.partition, &pairs)
+        });
+        match appended {
+            Ok(_) => {
+                inner.kind = Kind::Classic(Box::new(next));
+                self.settle(slot, inner);
+            }
+            // The next request tries again.
+            Err(code) => tracing::warn!(code = code.name(), "a group cannot become classic"),
+        }
+    }
+
     /// A consumer group without members makes place for a classic one.
     pub(super) fn become_classic(&self, slot: &Slot, inner: &mut Inner) -> Result<(), ErrorCode> {
         if let Kind::Consumer(group) = &inner.kind {
@@ -207,6 +292,20 @@ impl Inner {
             None => Box::pin(ready(Ok(()))),
         }
     }
+}
+
+/// An answer that leaves once what it tells is durable.
+fn once_durable<T: Send + 'static>(
+    durable: Durable,
+    answer: T,
+    failed: impl FnOnce(ErrorCode) -> T + Send + 'static,
+) -> oneshot::Receiver<T> {
+    let (sender, receiver) = oneshot::channel();
+    tokio::spawn(async move {
+        let stored = durable.await;
+        let _ = sender.send(stored.map_or_else(failed, |()| answer));
+    });
+    receiver
 }
 
 /// The topics that a caller may know of.

@@ -97,7 +97,10 @@ impl Coordinator {
             (None, None) => Kind::Classic(Box::new(Group::new(limits))),
         };
         let slot = Arc::new(self.0.new_slot(&id, kind, saved.offsets));
-        self.0.settle(&slot, &mut slot.lock());
+        let mut inner = slot.lock();
+        self.0.downgrade_if_due(&slot, &mut inner);
+        self.0.settle(&slot, &mut inner);
+        drop(inner);
         self.0.note_pending(&slot);
         self.0.slots().insert(id, slot);
     }
@@ -141,7 +144,7 @@ impl Coordinator {
         let may_create = named.is_empty() && !is_full;
         let answer = self.enter(group_id, may_create, |slot, inner| {
             if !inner.kind.is_vacant() && matches!(inner.kind, Kind::Consumer(_)) {
-                return refuse_join(ErrorCode::InconsistentGroupProtocol, Arc::default());
+                return self.0.join_consumer(slot, inner, &join);
             }
             if let Err(code) = self.0.become_classic(slot, inner) {
                 return refuse_join(code, Arc::clone(&named));
@@ -173,7 +176,7 @@ impl Coordinator {
             let (sender, receiver) = oneshot::channel();
             let token = self.0.token();
             let Some(group) = inner.classic() else {
-                return answered(Err(ErrorCode::UnknownMemberId));
+                return self.0.sync_consumer(slot, inner, sync);
             };
             group.sync(token, sync, self.0.now());
             inner.wait(token, Waiter::Sync(sender));
@@ -184,9 +187,9 @@ impl Coordinator {
     }
 
     pub(crate) fn heartbeat(&self, group_id: &str, caller: Caller<'_>) -> Result<(), ErrorCode> {
-        let beat = |_: &_, inner: &mut Inner| match inner.classic() {
+        let beat = |slot: &_, inner: &mut Inner| match inner.classic() {
             Some(group) => group.heartbeat(caller, self.0.now()),
-            None => Err(ErrorCode::UnknownMemberId),
+            None => self.0.heartbeat_consumer(slot, inner, caller),
         };
         self.enter(group_id, false, beat).unwrap_or(Err(ErrorCode::UnknownMemberId))
     }
@@ -202,6 +205,7 @@ impl Coordinator {
                 Some(group) => group.leave(leavers, self.0.now()),
                 None => self.0.remove_members(slot, inner, leavers),
             };
+            self.0.downgrade_if_due(slot, inner);
             self.0.settle(slot, inner);
             self.0.forget_if_unused(slot, inner);
             results
@@ -237,6 +241,7 @@ impl Coordinator {
             Some(group) => group.advance(self.0.now()),
             None => self.0.advance_consumer(&slot, &mut inner),
         }
+        self.0.downgrade_if_due(&slot, &mut inner);
         self.0.settle(&slot, &mut inner);
         self.0.forget_if_unused(&slot, &mut inner);
     }
@@ -334,7 +339,7 @@ impl Shared {
     }
 
     /// Does what the group wants done, sees to its next waking, and counts its memory.
-    fn settle(self: &Arc<Self>, slot: &Arc<Slot>, inner: &mut Inner) {
+    pub(super) fn settle(self: &Arc<Self>, slot: &Arc<Slot>, inner: &mut Inner) {
         loop {
             let effects = inner.classic().map(Group::take_effects).unwrap_or_default();
             if effects.is_empty() {
@@ -420,12 +425,12 @@ pub(super) fn encoded(pair: Result<Pair, systole_wire::EncodeError>) -> Result<P
     pair.map_err(|_| ErrorCode::UnknownServerError)
 }
 
-fn answered<T>(answer: T) -> oneshot::Receiver<T> {
+pub(super) fn answered<T>(answer: T) -> oneshot::Receiver<T> {
     let (sender, receiver) = oneshot::channel();
     let _ = sender.send(answer);
     receiver
 }
 
-fn refuse_join(code: ErrorCode, member_id: Arc<str>) -> oneshot::Receiver<JoinAnswer> {
+pub(super) fn refuse_join(code: ErrorCode, member_id: Arc<str>) -> oneshot::Receiver<JoinAnswer> {
     answered(Err(JoinRefused { code, member_id }))
 }

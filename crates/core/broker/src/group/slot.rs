@@ -9,7 +9,7 @@ use futures_util::future::Shared;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use systole_group::Offsets;
-use systole_group::classic::{Group, JoinAnswer, SyncAnswer, Token};
+use systole_group::classic::{Effect, Group, JoinAnswer, SyncAnswer, Token};
 use systole_group::record::Pair;
 use systole_world::Instant;
 use tokio::sync::oneshot;
@@ -91,6 +91,17 @@ impl Inner {
         match &mut self.kind {
             Kind::Classic(it) => Some(it),
             Kind::Consumer(_) => None,
+        }
+    }
+
+    /// Answers the requests that a classic group wants answered.
+    pub(super) fn answer_waiters(&mut self) {
+        for effect in self.classic().map(Group::take_effects).unwrap_or_default() {
+            match effect {
+                Effect::Join(token, answer) => self.answer_join(token, answer),
+                Effect::Sync(token, answer) => self.answer_sync(token, answer),
+                Effect::Save(..) => {}
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 
 use crate::harness::{Client, Harness};
 use crate::topics::{create, topic};
+use bytes::Bytes;
 use expect_test::expect;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,15 +13,18 @@ use systole_wire::Str;
 use systole_wire::message::consumer_group_heartbeat_request::TopicPartitions;
 use systole_wire::message::create_partitions_request::CreatePartitionsTopic;
 use systole_wire::message::describe_topic_partitions_request::TopicRequest;
+use systole_wire::message::join_group_request::JoinGroupRequestProtocol;
 use systole_wire::message::leave_group_request::MemberIdentity;
 use systole_wire::message::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
 use systole_wire::message::offset_fetch_request::OffsetFetchRequestGroup;
+use systole_wire::message::sync_group_request::SyncGroupRequestAssignment;
 use systole_wire::message::{
     ConsumerGroupDescribeRequest, ConsumerGroupHeartbeatRequest, CreatePartitionsRequest,
     DeleteGroupsRequest, DescribeGroupsRequest, DescribeTopicPartitionsRequest, HeartbeatRequest,
-    LeaveGroupRequest, ListGroupsRequest, OffsetCommitRequest, OffsetFetchRequest,
+    JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest, OffsetCommitRequest,
+    OffsetFetchRequest, SyncGroupRequest,
 };
 
 fn beating(member: &str, epoch: i32) -> ConsumerGroupHeartbeatRequest {
@@ -127,7 +131,9 @@ impl Script {
         let answer = self.client.call(version, request).await;
         let codes = answer.topics.iter().flat_map(|it| &it.partitions).map(|it| it.error_code);
         let codes: Vec<_> = codes.collect();
-        let _ = writeln!(self.said, "commit {member} {epoch}: {codes:?}");
+        // A classic member's id ends in something random.
+        let name = member.split('-').next().unwrap_or_default();
+        let _ = writeln!(self.said, "commit {name} {epoch}: {codes:?}");
         self
     }
     async fn fetch(&mut self, member: Option<&str>, epoch: i32) -> &mut Self {
@@ -456,6 +462,136 @@ async fn classic_requests_do_not_reach_into_a_consumer_group() {
     let group_ids = vec!["nowhere".into()];
     let request = ConsumerGroupDescribeRequest { group_ids, ..Default::default() };
     assert_eq!(it.client.call(1, request).await.groups[0].error_code, 69);
+}
+
+/// The subscription of a classic consumer to `t`, which has nothing.
+const SUBSCRIPTION: &[u8] = b"\0\0\0\0\0\x01\0\x01t\xff\xff\xff\xff";
+/// All of `t`, as a leader assigns it.
+const ALL: &[u8] = b"\0\0\0\0\0\x01\0\x01t\0\0\0\x04\0\0\0\0\0\0\0\x01\0\0\0\x02\0\0\0\x03\
+    \xff\xff\xff\xff";
+
+impl Script {
+    /// JoinGroup; the member id that comes back.
+    async fn join_classic(&mut self, member: &str) -> String {
+        let metadata = Bytes::from_static(SUBSCRIPTION);
+        let protocol =
+            JoinGroupRequestProtocol { name: "range".into(), metadata, ..Default::default() };
+        let request = JoinGroupRequest {
+            group_id: "g".into(),
+            member_id: member.into(),
+            session_timeout_ms: 30_000,
+            rebalance_timeout_ms: 60_000,
+            protocol_type: "consumer".into(),
+            protocols: vec![protocol],
+            ..Default::default()
+        };
+        let it = self.client.call(9, request).await;
+        let leads = !it.leader.is_empty() && it.leader == it.member_id;
+        let (code, generation) = (it.error_code, it.generation_id);
+        let _ = writeln!(self.said, "classic join: {code} {generation} leads {leads}");
+        it.member_id.to_string()
+    }
+    async fn sync_classic(&mut self, member: &str, generation: i32) -> &mut Self {
+        let assignment = Bytes::from_static(ALL);
+        let part = SyncGroupRequestAssignment {
+            member_id: member.into(),
+            assignment,
+            ..Default::default()
+        };
+        let request = SyncGroupRequest {
+            group_id: "g".into(),
+            member_id: member.into(),
+            generation_id: generation,
+            protocol_type: Some("consumer".into()),
+            protocol_name: Some("range".into()),
+            assignments: vec![part],
+            ..Default::default()
+        };
+        let it = self.client.call(5, request).await;
+        let (code, assigned) = (it.error_code, it.assignment.to_vec());
+        let _ = writeln!(self.said, "classic sync {generation}: {code} {assigned:?}");
+        self
+    }
+    async fn beat_classic(&mut self, member: &str, generation: i32) -> &mut Self {
+        let request = HeartbeatRequest {
+            group_id: "g".into(),
+            generation_id: generation,
+            member_id: member.into(),
+            ..Default::default()
+        };
+        let code = self.client.call(4, request).await.error_code;
+        let _ = writeln!(self.said, "classic heartbeat {generation}: {code}");
+        self
+    }
+}
+
+#[tokio::test]
+async fn an_application_moves_to_the_new_protocol_and_back_while_it_reads() {
+    let (_harness, mut it) = start().await;
+    let id = it.join_classic("").await;
+    it.join_classic(&id).await;
+    it.sync_classic(&id, 1).await.beat_classic(&id, 1).await.list().await;
+    it.join("b", &["t"]).await.list().await.beat_classic(&id, 1).await;
+    it.sync_classic(&id, 1).await.join_classic(&id).await;
+    it.sync_classic(&id, 2).await.beat_classic(&id, 2).await.beat("b", 2).await;
+    it.beat_classic(&id, 2).await.commit(9, &id, 2).await.fetch(Some("b"), 2).await;
+    expect![[r#"
+        classic join: 79 -1 leads false
+        classic join: 0 1 leads true
+        classic sync 1: 0 [0, 0, 0, 0, 0, 1, 0, 1, 116, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 255, 255, 255, 255]
+        classic heartbeat 1: 0
+        listed: ["g consumer classic Stable"]
+        b 0: 2 []
+        listed: ["g consumer consumer Reconciling"]
+        classic heartbeat 1: 27
+        classic sync 1: 27 []
+        classic join: 0 2 leads false
+        classic sync 2: 0 [0, 0, 0, 0, 0, 1, 0, 1, 116, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 1, 255, 255, 255, 255]
+        classic heartbeat 2: 0
+        b 2: 2 [t[2, 3]]
+        classic heartbeat 2: 0
+        commit it 2: [0, 0]
+        fetch Some("b") 2: 0 {0: 7, 1: 7}
+    "#]].assert_eq(&it.said());
+    it.beat("b", -1).await.list().await.beat_classic(&id, 2).await.join_classic(&id).await;
+    it.sync_classic(&id, 3).await.beat_classic(&id, 3).await.list().await.fetch(None, -1).await;
+    expect![[r#"
+        b -1: -1 -
+        listed: ["g consumer classic PreparingRebalance"]
+        classic heartbeat 2: 27
+        classic join: 0 3 leads true
+        classic sync 3: 0 [0, 0, 0, 0, 0, 1, 0, 1, 116, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 255, 255, 255, 255]
+        classic heartbeat 3: 0
+        listed: ["g consumer classic Stable"]
+        fetch None -1: 0 {0: 7, 1: 7}
+    "#]].assert_eq(&it.said());
+}
+
+/// Both changes of a group are there after a crash.
+#[tokio::test]
+async fn a_group_of_both_protocols_survives_a_crash() {
+    let (mut harness, mut it) = start().await;
+    let id = it.join_classic("").await;
+    it.join_classic(&id).await;
+    it.sync_classic(&id, 1).await.join("b", &["t"]).await.join_classic(&id).await;
+    it.said();
+    it.look().await;
+    let before = it.said();
+    harness.crash().await;
+    it = Script::new(harness.client().await, &["t", "u"]).await;
+    it.look().await;
+    assert_eq!(it.said(), before);
+    it.sync_classic(&id, 2).await.beat("b", 2).await.beat("b", -1).await;
+    harness.crash().await;
+    it.client = harness.client().await;
+    it.list().await.join_classic(&id).await;
+    expect![[r#"
+        classic sync 2: 0 [0, 0, 0, 0, 0, 1, 0, 1, 116, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 1, 255, 255, 255, 255]
+        b 2: 2 [t[2, 3]]
+        b -1: -1 -
+        listed: ["g consumer classic Stable"]
+        classic join: 0 3 leads true
+    "#]].assert_eq(&it.said());
 }
 
 /// A restart after `kill -9` finds members, epochs, partitions and offsets.

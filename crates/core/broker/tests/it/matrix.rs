@@ -240,6 +240,8 @@ async fn every_right_opens_what_it_opens_in_kafka_and_nothing_else() {
         DescribeProducers: 29 TOPIC READ
         DescribeTransactions: 53 TRANSACTIONAL_ID WRITE, TRANSACTIONAL_ID DESCRIBE
         ListTransactions: 0
+        ConsumerGroupHeartbeat: 30
+        ConsumerGroupDescribe: 30 GROUP READ, GROUP DELETE, GROUP DESCRIBE
         ListConfigResources: 31 CLUSTER DESCRIBE_CONFIGS, CLUSTER ALTER_CONFIGS
         DescribeTopicPartitions: 29 TOPIC READ, TOPIC WRITE, TOPIC DELETE, TOPIC ALTER, TOPIC DESCRIBE
     "#]].assert_eq(&asked.table().await);

@@ -14,6 +14,7 @@ mod effect;
 mod join;
 mod leave;
 mod member;
+mod migrate;
 mod state;
 mod subscription;
 mod sync;
@@ -33,6 +34,7 @@ pub use effect::{
 pub use join::Join;
 pub use leave::Leaver;
 pub use member::{Member, Protocol};
+pub use migrate::Migrant;
 pub use state::{Group, Limits};
 pub use sync::{Caller, Sync};
 pub use view::{Described, DescribedMember};

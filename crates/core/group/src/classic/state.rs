@@ -381,7 +381,7 @@ impl Group {
         candidates.get(winner).map(|it| Arc::clone(it))
     }
 
-    fn union_of_subscriptions(&self) -> Option<BTreeSet<Arc<str>>> {
+    pub(super) fn union_of_subscriptions(&self) -> Option<BTreeSet<Arc<str>>> {
         let protocol = self.protocol.clone()?;
         if !self.is_consumers() {
             return None;
@@ -469,7 +469,12 @@ impl Group {
 }
 
 impl Member {
-    fn restored(saved: SavedMember, protocol: &Arc<str>, number: u64, now: Instant) -> Self {
+    pub(super) fn restored(
+        saved: SavedMember,
+        protocol: &Arc<str>,
+        number: u64,
+        now: Instant,
+    ) -> Self {
         let mut it = Self {
             id: saved.id,
             number,

@@ -74,7 +74,8 @@ impl Group {
                 self.drop_pattern_if_unused(&pattern);
             }
         }
-        if is_changed {
+        // A group that becomes a classic one keeps its epoch as generation.
+        if is_changed && !self.is_all_classic() {
             let (number, metadata_hash) = (self.epoch() + 1, self.metadata_hash(topics));
             self.put(Fact::Epoch(Some(Epoch { number, metadata_hash })));
         }

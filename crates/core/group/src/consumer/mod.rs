@@ -3,7 +3,7 @@
 //! Owns: the life of such a group: members and their epochs, the target assignment, the way of each
 //! member to it. Does not own: classic groups, committed offsets, locks and timers.
 //! Reading order: `fact` -> [`Group`] (`state`) -> `heartbeat` -> `reconcile` -> `assign` ->
-//! `leave` -> `time` -> `rights` -> `view`.
+//! `leave` -> `time` -> `rights` -> `view` -> `classic_member`.
 //!
 //! Everything that must outlive a crash is a [`Fact`]. A request changes the group through facts
 //! alone, and the driver appends them before anyone learns of the change: a group after a restart
@@ -16,6 +16,8 @@
 //! - Every member has a session deadline, and while it gives partitions up a second one.
 
 mod assign;
+mod classic_member;
+mod embedded;
 mod fact;
 mod heartbeat;
 mod leave;

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::Now;
-use crate::classic::{Caller, Leaver};
+use crate::classic::{Caller, Join, Leaver, Migrant, Protocol, SavedMember};
+use bytes::Bytes;
 use expect_test::{Expect, expect};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -403,4 +404,91 @@ fn an_administrator_removes_members_by_instance_id() {
     let results = it.group.remove_members(&leavers, &it.topics);
     assert_eq!(results, [Ok(()), Ok(()), Err(ErrorCode::UnknownMemberId)]);
     assert!(it.group.is_empty());
+}
+
+/// A classic consumer of `t` that has nothing.
+fn classic_join(id: &str) -> Join {
+    let metadata = Bytes::from_static(b"\0\0\0\0\0\x01\0\x01t\xff\xff\xff\xff");
+    Join {
+        member_id: id.into(),
+        fresh_id: "fresh".into(),
+        instance_id: None,
+        client_id: "client".into(),
+        client_host: "/127.0.0.1".into(),
+        protocol_type: "consumer".into(),
+        protocols: vec![Protocol { name: "range".into(), metadata }],
+        session_timeout: Duration::from_secs(10),
+        rebalance_timeout: Duration::from_secs(30),
+        returns_with_id: true,
+        may_skip_assignment: true,
+    }
+}
+
+#[test]
+fn a_classic_member_is_asked_to_join_again_and_fenced_if_it_does_not() {
+    let mut it = Script::new(&[("t", 2)]);
+    it.join("a", &["t"]);
+    let now = it.now();
+    let refused = it.group.join_classic(&classic_join(""), &it.topics, now).unwrap().unwrap_err();
+    assert_eq!((refused.code, &*refused.member_id), (ErrorCode::MemberIdRequired, "fresh"));
+    let joined = it.group.join_classic(&classic_join("c"), &it.topics, now).unwrap().unwrap();
+    assert_eq!((joined.generation, &*joined.leader), (3, ""));
+    it.keep();
+    let refused = Err(ErrorCode::UnknownMemberId);
+    assert_eq!(it.group.heartbeat_classic(caller("a", 2), now), refused);
+    assert_eq!(it.group.heartbeat_classic(caller("c", 3), now), Ok(()));
+    it.beat("a", 2).owns("a", 2, &[("t", &[0])]);
+    let rejoin = Err(ErrorCode::RebalanceInProgress);
+    assert_eq!(it.group.heartbeat_classic(caller("c", 3), now), rejoin, "its partition is free");
+    it.said.clear();
+    it.pass(9);
+    let now = it.now();
+    assert_eq!(it.group.heartbeat_classic(caller("c", 3), now), rejoin);
+    it.beat("a", 3).pass(9);
+    let now = it.now();
+    assert_eq!(it.group.heartbeat_classic(caller("c", 3), now), rejoin);
+    it.pass(9);
+    let now = it.now();
+    assert_eq!(it.group.heartbeat_classic(caller("c", 3), now), rejoin);
+    it.pass(3).beat("a", 3).said(&expect![[r#"
+        9 s pass
+        a 3: 3 -
+        9 s pass
+        9 s pass
+        3 s pass
+        a 3: 4 [t{0, 1}]
+        Stable ["a"]
+    "#]]);
+}
+
+#[test]
+fn a_group_goes_to_the_new_protocol_and_back_with_its_members() {
+    let mut it = Script::new(&[("t", 2)]);
+    let member = SavedMember {
+        id: "c".into(),
+        instance_id: None,
+        client_id: "client".into(),
+        client_host: "/127.0.0.1".into(),
+        rebalance_timeout: Duration::from_secs(30),
+        session_timeout: Duration::from_secs(10),
+        subscription: Bytes::new(),
+        assignment: Bytes::from_static(
+            b"\0\0\0\0\0\x01\0\x01t\0\0\0\x02\0\0\0\0\0\0\0\x01\xff\xff\xff\xff",
+        ),
+    };
+    let migrant = Migrant { member, protocols: classic_join("c").protocols };
+    let now = it.now();
+    it.group.adopt((7, &[migrant]), &it.topics, now).unwrap();
+    assert!(it.group.is_all_classic());
+    it.join("a", &["t"]);
+    assert!(!it.group.is_all_classic());
+    it.beat("a", -1).said(&expect![[r#"
+        a 0: 8 []
+        a -1: -1 -
+        Reconciling ["c"]
+    "#]]);
+    let (generation, migrants) = it.group.hand_over(&it.topics);
+    assert!(it.group.is_all_classic());
+    assert_eq!((generation, migrants.len()), (8, 1));
+    assert_eq!(migrants[0].protocols, classic_join("c").protocols);
 }

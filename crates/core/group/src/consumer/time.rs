@@ -20,7 +20,7 @@ impl Group {
         while let Some((timer, id)) = self.timers.pop_due(now.instant) {
             let is_late = match timer {
                 Timer::Revoke => self.current(&id).state == MemberState::Unrevoked,
-                Timer::Session => true,
+                Timer::Session | Timer::Join | Timer::Sync => true,
             };
             if is_late && self.subscriptions.contains_key(&id) && !late.contains(&id) {
                 late.push(id);

@@ -11,6 +11,10 @@ pub(super) enum Timer {
     Session,
     /// Giving partitions up.
     Revoke,
+    /// The JoinGroup that a classic member was asked for.
+    Join,
+    /// The SyncGroup after it.
+    Sync,
 }
 
 /// Setting, cancelling and finding the earliest cost the logarithm of their number.
