@@ -25,6 +25,9 @@ mod store;
 mod view;
 mod writer;
 
+#[cfg(test)]
+mod simulation;
+
 pub use config::TransactionConfig;
 pub(crate) use coordinator::{Begun, Coordinator, Halt};
 pub(crate) use open::Parts;

@@ -27,4 +27,5 @@ mod tls;
 mod token;
 mod topics;
 mod transaction_offsets;
+mod transaction_stops;
 mod transactions;

@@ -43,7 +43,12 @@ impl Story {
         }
     }
 
-    async fn commit_in(&mut self, version: i16, producer: Producer, committed_offset: i64) {
+    pub(crate) async fn commit_in(
+        &mut self,
+        version: i16,
+        producer: Producer,
+        committed_offset: i64,
+    ) {
         let partition = TxnOffsetCommitRequestPartition {
             committed_offset,
             committed_metadata: Some("m".into()),
@@ -98,7 +103,7 @@ impl Story {
 
     /// The group's offset, with and without the demand that nothing may change it any more.
     /// `settled`: waits until nothing may.
-    async fn offset(&mut self, settled: bool) {
+    pub(crate) async fn offset(&mut self, settled: bool) {
         let mut said = Vec::new();
         for require_stable in [true, false] {
             let topic = OffsetFetchRequestTopics {

@@ -26,10 +26,11 @@ const CONCURRENT_TRANSACTIONS: i16 = 51;
 /// A node, or the original, a topic of its own with three partitions, and what was said so far.
 /// Names of topics and ids carry a number, so that the original may be asked again.
 pub(crate) struct Story {
-    harness: Option<Harness>,
+    pub(crate) harness: Option<Harness>,
     pub(crate) client: Client,
     pub(crate) topic: String,
     pub(crate) id: String,
+    pub(crate) timeout_ms: i32,
     /// Producer ids in the order in which they appeared: `p0`, `p1`.
     ids: Vec<i64>,
     /// The ends of the partitions, as far as answers told them.
@@ -61,6 +62,7 @@ impl Story {
             client,
             topic: topic_name,
             id,
+            timeout_ms: 60_000,
             ids: Vec::new(),
             ends: [0; 3],
             out: String::new(),
@@ -146,7 +148,7 @@ impl Story {
     pub(crate) async fn try_init(&mut self, version: i16, was: Producer) -> (i16, Producer) {
         let request = InitProducerIdRequest {
             transactional_id: Some(self.id.as_str().into()),
-            transaction_timeout_ms: 60_000,
+            transaction_timeout_ms: self.timeout_ms,
             producer_id: if version < 3 { -1 } else { was.id },
             producer_epoch: if version < 3 { -1 } else { was.epoch },
             ..Default::default()
