@@ -246,7 +246,7 @@ async fn tell_health(ctx: Arc<Ctx>, check: Check) {
     }
 }
 
-/// Retention, expired producers, overdue syncs, compaction: every now and then until the node stops.
+/// Retention, expired producers, overdue syncs, compaction: now and then until the node stops.
 async fn maintain(ctx: Arc<Ctx>) {
     loop {
         tokio::select! {
