@@ -422,11 +422,11 @@ impl Partition {
             (state.segments.clone(), state.log_start)
         };
         for segment in segments.iter().filter(|it| it.extent.end > log_start) {
-            let found = self
-                .view(segment)
-                .find_time(at)
-                .map_err(|source| ReadError::Io { partition: self.shared.id, source })?;
-            match found {
+            let found = self.view(segment).find_time(at);
+            if !matches!(found, Ok(None)) && !lock(&self.shared.state).has(segment) {
+                return self.seek_time(Timestamp::from_millis(at)); // replaced meanwhile
+            }
+            match found.map_err(|source| ReadError::Io { partition: self.shared.id, source })? {
                 None => {}
                 Some(Err(damaged)) => return Err(self.damaged(damaged)),
                 Some(Ok(spot)) => {
