@@ -2,8 +2,8 @@
 //!
 //! Owns: starting both, driving both with the same programs in turn, the table of ratios. Does not
 //! own: judging; a timed test would fail on a noisy machine and prove nothing on a quiet one.
-//! Reading order: [`plan`] -> [`system`] -> [`java`], [`raw`], [`librdkafka`], [`start`] ->
-//! [`figures`] -> [`report`].
+//! Reading order: [`plan`] -> [`system`] -> [`java`], [`raw`], [`librdkafka`],
+//! [`transactions`], [`start`] -> [`figures`] -> [`report`].
 #![allow(clippy::disallowed_methods)] // a measuring tool: it reads the clock and starts programs
 #![allow(clippy::print_stdout, clippy::print_stderr)] // its output is its purpose
 
@@ -16,6 +16,7 @@ mod raw;
 mod report;
 mod start;
 mod system;
+mod transactions;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;

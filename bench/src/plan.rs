@@ -6,10 +6,11 @@
 use crate::figures::Figures;
 use crate::report::Report;
 use crate::system::{Programs, Running, System};
-use crate::{java, librdkafka, probe, raw, start};
+use crate::{java, librdkafka, probe, raw, start, transactions};
 use anyhow::Context as _;
 use clap::Args;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Clone, Args)]
@@ -52,10 +53,13 @@ pub(crate) enum Measure {
     EndToEnd1000P99,
     EndToEnd10000P50,
     EndToEnd10000P99,
+    OneTransactionEach,
+    OneTransactionEachBy64,
+    TransactionsShare,
 }
 
 impl Measure {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::JavaProduce1Kib,
         Self::JavaProduce100,
         Self::JavaConsume100,
@@ -71,6 +75,9 @@ impl Measure {
         Self::EndToEnd1000P99,
         Self::EndToEnd10000P50,
         Self::EndToEnd10000P99,
+        Self::OneTransactionEach,
+        Self::OneTransactionEachBy64,
+        Self::TransactionsShare,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -90,6 +97,13 @@ impl Measure {
             Self::EndToEnd1000P99 => "produce to consume at 1,000/s, p99 ms",
             Self::EndToEnd10000P50 => "produce to consume at 10,000/s, p50 ms",
             Self::EndToEnd10000P99 => "produce to consume at 10,000/s, p99 ms",
+            Self::OneTransactionEach => "one record per transaction, 1 producer, transactions/s",
+            Self::OneTransactionEachBy64 => {
+                "one record per transaction, 64 producers, transactions/s"
+            }
+            Self::TransactionsShare => {
+                "16 KiB batches, transactions of 100 ms over none, one in flight"
+            }
         }
     }
 }
@@ -152,7 +166,16 @@ impl Bench<'_> {
                 self.put(p99, latency.p99_ms);
             }
         }
-        Ok(())
+        self.transactions(address)
+    }
+
+    fn transactions(&mut self, address: SocketAddr) -> anyhow::Result<()> {
+        for (measure, producers) in
+            [(Measure::OneTransactionEach, 1), (Measure::OneTransactionEachBy64, 64)]
+        {
+            self.one(measure, || transactions::one_record_each(address, producers))?;
+        }
+        self.one(Measure::TransactionsShare, || transactions::share_of_plain(address))
     }
 
     fn java(&mut self, running: &Running) -> anyhow::Result<()> {

@@ -12,10 +12,12 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use systole_wire::header::{self, RequestHeader};
+use systole_wire::message::create_topics_request::CreatableTopic;
 use systole_wire::message::fetch_request::{FetchPartition, FetchTopic};
 use systole_wire::message::produce_request::{PartitionProduceData, TopicProduceData};
 use systole_wire::message::{
-    ApiVersionsRequest, FetchRequest, Message, ProduceRequest, ProduceResponse, Request,
+    ApiVersionsRequest, CreateTopicsRequest, FetchRequest, Message, ProduceRequest,
+    ProduceResponse, Request,
 };
 use systole_wire::record::{BatchBuilder, BatchOptions, Batches, NewRecord, RecordSet};
 use systole_wire::{Reader, Str, Writer};
@@ -23,6 +25,7 @@ use systole_wire::{Reader, Str, Writer};
 /// The last versions that name topics instead of giving their ids.
 const PRODUCE_VERSION: i16 = 12;
 const FETCH_VERSION: i16 = 12;
+const CREATE_VERSION: i16 = 7;
 /// Requests on the way at once when throughput is measured.
 const WINDOW_REQUESTS: usize = 64;
 /// Bytes of one ready-made batch: the Java client's default batch size.
@@ -44,17 +47,21 @@ impl Latency {
     }
 }
 
-struct Connection(TcpStream);
+pub(crate) struct Connection(TcpStream);
 
 impl Connection {
-    fn to(address: SocketAddr) -> anyhow::Result<Self> {
+    pub(crate) fn to(address: SocketAddr) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
         Ok(Self(stream))
     }
 
-    fn call<R: Request>(&mut self, request: &R, version: i16) -> anyhow::Result<R::Response> {
+    pub(crate) fn call<R: Request>(
+        &mut self,
+        request: &R,
+        version: i16,
+    ) -> anyhow::Result<R::Response> {
         self.0.write_all(&frame(request, version)?)?;
         self.answer::<R>(version)
     }
@@ -135,6 +142,32 @@ fn expect_accepted(response: &ProduceResponse) -> anyhow::Result<()> {
         ensure!(partition.error_code == 0, "produce was refused with {}", partition.error_code);
     }
     Ok(())
+}
+
+/// Seconds until `count` topics of one partition, asked for in one request, have each taken a
+/// record.
+pub(crate) fn topics(address: SocketAddr, count: u32) -> anyhow::Result<f64> {
+    let start = Instant::now();
+    let mut connection = Connection::to(address)?;
+    let topic = |number| CreatableTopic {
+        name: Str::from(format!("many-{number}").as_str()),
+        num_partitions: 1,
+        replication_factor: 1,
+        ..CreatableTopic::default()
+    };
+    let request = CreateTopicsRequest {
+        topics: (0..count).map(topic).collect(),
+        timeout_ms: 60_000,
+        ..CreateTopicsRequest::default()
+    };
+    let answer = connection.call(&request, CREATE_VERSION)?;
+    ensure!(answer.topics.iter().all(|it| it.error_code == 0), "a topic was not created");
+    let batch = batch(&[&[b'v'; 100]])?;
+    for number in 0..count {
+        let request = produce_request(&format!("many-{number}"), 0, batch.clone());
+        connection.produce_when_led(&frame(&request, PRODUCE_VERSION)?)?;
+    }
+    Ok(start.elapsed().as_secs_f64())
 }
 
 /// The first answer of a broker.

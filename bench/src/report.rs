@@ -4,7 +4,7 @@
 
 use crate::figures::Figures;
 use crate::plan::{Measure, Results};
-use crate::start::Starts;
+use crate::start::{self, Starts};
 use crate::system::System;
 use std::fmt;
 use std::process::Command;
@@ -58,6 +58,19 @@ impl fmt::Display for Report {
             f,
             "| after kill -9 under load of 1 GiB, to first ApiVersions, ms | {} |",
             starts.recovery_ms
+        )?;
+        let topics = start::TOPICS;
+        writeln!(
+            f,
+            "| {topics} topics, from asking until each took a record, s | {} |",
+            starts.topics_s
+        )?;
+        writeln!(f, "| resident memory with them, MiB | {} |", starts.topics_mib)?;
+        writeln!(f, "| open files with them | {} |", starts.topics_open_files)?;
+        writeln!(
+            f,
+            "| start with them after kill -9, to first ApiVersions, ms | {} |",
+            starts.topics_start_ms
         )
     }
 }

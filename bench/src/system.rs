@@ -95,13 +95,23 @@ impl Running {
         Ok(Self { address, how })
     }
 
-    /// Resident memory in KiB; `None` for Apache Kafka, whose heap is a setting.
-    pub(crate) fn resident_kib(&self) -> anyhow::Result<Option<u64>> {
-        let How::Systole(child, _) = &self.how else { return Ok(None) };
-        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()))?;
+    /// Resident memory in MiB, of `systole` only: the heap of Apache Kafka is a setting.
+    pub(crate) fn resident_mib(&self) -> anyhow::Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.systole_pid()?))?;
         let line = status.lines().find_map(|it| it.strip_prefix("VmRSS:"));
-        let kib = line.context("no VmRSS")?.trim().trim_end_matches(" kB").parse()?;
-        Ok(Some(kib))
+        let kib: f64 = line.context("no VmRSS")?.trim().trim_end_matches(" kB").parse()?;
+        Ok(kib / 1024.0)
+    }
+    /// Open files and sockets, of `systole` only.
+    pub(crate) fn open_files(&self) -> anyhow::Result<f64> {
+        let count = std::fs::read_dir(format!("/proc/{}/fd", self.systole_pid()?))?.count();
+        Ok(f64::from(u32::try_from(count)?))
+    }
+    fn systole_pid(&self) -> anyhow::Result<u32> {
+        match &self.how {
+            How::Systole(child, _) => Ok(child.id()),
+            How::Kafka { .. } => bail!("only the memory and files of systole are read"),
+        }
     }
 
     /// Ends the process without a chance to tidy up.
