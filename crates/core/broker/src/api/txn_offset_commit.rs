@@ -3,7 +3,8 @@
 //! AddOffsetsToTxn comes first.
 //!
 //! Ours: the answer does not wait for the disk. If the offsets are lost, the transaction cannot be
-//! committed. When the memory for groups is used up, the answer is INVALID_COMMIT_OFFSET_SIZE.
+//! committed. A member of a consumer group that is late with its epoch for one partition commits
+//! none. When the memory for groups is used up, the answer is INVALID_COMMIT_OFFSET_SIZE.
 
 use super::{Call, Handler, Need, Reply, place};
 use crate::code::ErrorCode;
