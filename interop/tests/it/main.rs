@@ -6,6 +6,7 @@ mod demo;
 mod java;
 mod kcat;
 mod programs;
+mod secured;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -9,7 +9,7 @@
 //! does not take its answers.
 
 use super::Peer;
-use super::frame::{FrameError, Frames};
+use super::frame::{FrameError, Frames, UNPROVEN_FRAME_BYTES_MAX};
 use super::limit::{Budget, Share};
 use super::outbox::Outbox;
 use super::stream::Stream;
@@ -30,10 +30,6 @@ use systole_world::clock::Sleep;
 /// A frame may take the time-out for started frames plus a second for every 64 KiB that came of it:
 /// whoever announces much and sends little holds a place in the budget no longer than others.
 const FRAME_BYTES_PER_SECOND_MIN: u64 = 64 * 1024;
-
-/// Longest frame of a peer that has not proved who it is, in bytes: with the room of a read it
-/// holds less than 64 KiB.
-const UNPROVEN_FRAME_BYTES_MAX: u32 = 32 * 1024;
 
 /// The API key that a Produce request begins with.
 const PRODUCE_KEY: [u8; 2] = ApiKey::Produce.number().to_be_bytes();

@@ -13,6 +13,10 @@ const LENGTH_BYTES: usize = 4;
 /// What one read asks for at least. Small requests come whole; large ones double from here.
 const READ_BYTES: usize = 16 * 1024;
 
+/// Longest frame of a peer that has not proved who it is, in bytes: with the room of a read it
+/// holds no more than 64 KiB.
+pub(super) const UNPROVEN_FRAME_BYTES_MAX: u32 = 32 * 1024;
+
 /// The length in front of a frame is not one that this connection may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FrameError {
@@ -125,6 +129,18 @@ mod tests {
         let refused = FrameError::TooLarge { announced: 0x7fff_ffff, max: 100 << 20 };
         assert_eq!(frames.take(), Err(refused));
         assert!(frames.capacity() <= READ_BYTES);
+    }
+
+    #[test]
+    fn a_peer_without_proof_makes_us_hold_no_more_than_64_kib() {
+        let mut frames = Frames::new(UNPROVEN_FRAME_BYTES_MAX);
+        feed(&mut frames, &UNPROVEN_FRAME_BYTES_MAX.to_be_bytes());
+        for _ in 1..UNPROVEN_FRAME_BYTES_MAX {
+            feed(&mut frames, b"x");
+            assert!(frames.capacity() <= 64 * 1024 && frames.take() == Ok(None));
+        }
+        feed(&mut frames, b"x");
+        assert!(frames.take().unwrap().is_some());
     }
 
     #[test]
