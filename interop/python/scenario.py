@@ -7,7 +7,7 @@ import json
 import sys
 import time
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
@@ -149,6 +149,81 @@ def committed(bootstrap, topic, group):
     return total
 
 
+def transaction(producer, topic, values, ending, offset=None):
+    """One transaction; with `offset`, it commits that for a group as well."""
+    producer.begin_transaction()
+    for number, value in enumerate(values):
+        producer.produce(topic, value=value, partition=number % PARTITIONS)
+    if offset is not None:
+        reader = Consumer({"bootstrap.servers": producer.bootstrap, "group.id": f"{topic}-g"})
+        place = TopicPartition(topic, 0, offset)
+        producer.send_offsets_to_transaction([place], reader.consumer_group_metadata(), 30)
+        reader.close()
+    producer.flush(30)
+    getattr(producer, f"{ending}_transaction")(30)
+
+
+class Transactional(Producer):
+    def __init__(self, bootstrap, topic):
+        super().__init__({"bootstrap.servers": bootstrap, "transactional.id": f"{topic}-id"})
+        self.bootstrap = bootstrap
+        self.init_transactions(30)
+
+
+def read_committed(bootstrap, topic):
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": f"{topic}-reader",
+            "isolation.level": "read_committed",
+            "auto.offset.reset": "earliest",
+            "enable.partition.eof": True,
+        }
+    )
+    consumer.assign([TopicPartition(topic, it, 0) for it in range(PARTITIONS)])
+    values, ends, deadline = [], set(), time.monotonic() + DEADLINE_S
+    while len(ends) < PARTITIONS and time.monotonic() < deadline:
+        message = consumer.poll(1)
+        if message is None:
+            continue
+        if message.error():
+            ends.add(message.partition())
+        else:
+            values.append(message.value().decode())
+    consumer.close()
+    return values
+
+
+def transactions(bootstrap, topic):
+    """Every third transaction is aborted; a newer producer fences the older one."""
+    old, expected, offset = Transactional(bootstrap, topic), [], None
+    for round in range(30):
+        values = [f"{round}-{it}" for it in range(2 * PARTITIONS)]
+        ending = "commit" if round % 3 else "abort"
+        transaction(old, topic, values, ending, offset=round)
+        if ending == "commit":
+            expected, offset = expected + values, round
+    new, fenced = Transactional(bootstrap, topic), False
+    try:
+        transaction(old, topic, ["fenced"], "commit")
+    except KafkaException as error:
+        fenced = error.args[0].fatal()
+    transaction(new, topic, ["after"], "commit")
+    seen = read_committed(bootstrap, topic)
+    reader = Consumer({"bootstrap.servers": bootstrap, "group.id": f"{topic}-g"})
+    found = reader.committed([TopicPartition(topic, 0)], 30)[0].offset
+    reader.close()
+    row = {
+        "case": "transactions",
+        "seen": len(seen),
+        "expected": len(expected) + 1,
+        "fenced": fenced,
+        "offset": found,
+    }
+    row["ok"] = sorted(seen) == sorted(expected + ["after"]) and fenced and found == offset
+    return row
+
+
 def main(bootstrap, prefix):
     admin = AdminClient({"bootstrap.servers": bootstrap})
     good = True
@@ -178,7 +253,11 @@ def main(bootstrap, prefix):
         )
         good &= row["ok"]
         print(json.dumps(row), flush=True)
-    return 0 if good else 1
+    topic = f"{prefix}-transactions"
+    create(admin, topic)
+    row = transactions(bootstrap, topic)
+    print(json.dumps(row), flush=True)
+    return 0 if good and row["ok"] else 1
 
 
 if __name__ == "__main__":
