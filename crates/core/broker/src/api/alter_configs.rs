@@ -3,10 +3,10 @@
 //! Deprecated in Kafka in favour of IncrementalAlterConfigs, and still used by old tools. Ours:
 //! unknown settings of the node are refused, where Kafka keeps them.
 
-use super::resource::{self, Edit};
+use super::resource::{self, Asked, Edit};
 use super::{Call, Handler, Need, Reply};
 use crate::code::{ErrorCode, Rejected};
-use crate::topic::{Durable, Overrides};
+use crate::topic::{Overrides, Scope};
 use std::future::Future;
 use std::ops::RangeInclusive;
 use systole_guard::{Operation, ResourceType};
@@ -29,7 +29,12 @@ impl Handler for AlterConfigs {
         call: Call,
         request: AlterConfigsRequest,
     ) -> impl Future<Output = Reply<Self>> + Send + 'static {
-        let begin = |it: &AlterConfigsResource| alter(&call, it, request.validate_only);
+        let begin = |it: &AlterConfigsResource| {
+            let (kind, name, only_check) =
+                (it.resource_type, &*it.resource_name, request.validate_only);
+            let asked = Asked { kind, name, only_check };
+            resource::alter(&call, asked, |scope, _| replace(it, scope))
+        };
         let begun: Vec<_> = request.resources.iter().map(begin).collect();
         async move {
             let mut responses = Vec::new();
@@ -48,26 +53,14 @@ impl Handler for AlterConfigs {
     }
 }
 
-fn alter(
-    call: &Call,
-    asked: &AlterConfigsResource,
-    only_check: bool,
-) -> Result<Option<Durable>, Rejected> {
-    let (kind, name) = (asked.resource_type, &asked.resource_name);
-    let scope = resource::scope(call, Operation::AlterConfigs, kind, name)?;
-    let replace = |_| {
-        let mut overrides = Overrides::new();
-        for config in &asked.configs {
-            let Some(value) = config.value.as_deref() else {
-                let text = "A value may not be null.";
-                return Err(Rejected::new(ErrorCode::InvalidRequest, text));
-            };
-            resource::edit(&scope, &mut overrides, &config.name, &Edit::Set(value))?;
-        }
-        Ok(overrides)
-    };
-    if only_check {
-        return replace(call.ctx.topics.overrides(&scope)?).map(|_| None);
+fn replace(asked: &AlterConfigsResource, scope: &Scope) -> Result<Overrides, Rejected> {
+    let mut overrides = Overrides::new();
+    for config in &asked.configs {
+        let Some(value) = config.value.as_deref() else {
+            let text = "A value may not be null.";
+            return Err(Rejected::new(ErrorCode::InvalidRequest, text));
+        };
+        resource::edit(scope, &mut overrides, &config.name, &Edit::Set(value))?;
     }
-    call.ctx.topics.alter(&scope, replace).map(Some)
+    Ok(overrides)
 }

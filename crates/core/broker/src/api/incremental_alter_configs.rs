@@ -5,10 +5,10 @@
 //! where Kafka keeps them; an operation that does not exist is an INVALID_REQUEST, where Kafka has
 //! an UNKNOWN_SERVER_ERROR.
 
-use super::resource::{self, Edit};
+use super::resource::{self, Asked, Edit};
 use super::{Call, Handler, Need, Reply};
 use crate::code::{ErrorCode, Rejected};
-use crate::topic::{Durable, Overrides, Scope};
+use crate::topic::{Overrides, Scope};
 use std::future::Future;
 use std::ops::RangeInclusive;
 use systole_guard::{Operation, ResourceType};
@@ -48,7 +48,10 @@ impl Handler for IncrementalAlterConfigs {
                 let text = "Each resource must appear at most once.";
                 Err(Rejected::new(ErrorCode::InvalidRequest, text))
             } else {
-                alter(&call, it, request.validate_only)
+                let (kind, name, only_check) =
+                    (it.resource_type, &*it.resource_name, request.validate_only);
+                let asked = Asked { kind, name, only_check };
+                resource::alter(&call, asked, |scope, before| edit_all(scope, before, &it.configs))
             });
         }
         async move {
@@ -66,20 +69,6 @@ impl Handler for IncrementalAlterConfigs {
             Reply::Send(IncrementalAlterConfigsResponse { responses, ..Default::default() })
         }
     }
-}
-
-fn alter(
-    call: &Call,
-    asked: &AlterConfigsResource,
-    only_check: bool,
-) -> Result<Option<Durable>, Rejected> {
-    let (kind, name) = (asked.resource_type, &asked.resource_name);
-    let scope = resource::scope(call, Operation::AlterConfigs, kind, name)?;
-    let edit = |overrides| edit_all(&scope, overrides, &asked.configs);
-    if only_check {
-        return edit(call.ctx.topics.overrides(&scope)?).map(|_| None);
-    }
-    call.ctx.topics.alter(&scope, edit).map(Some)
 }
 
 fn edit_all(

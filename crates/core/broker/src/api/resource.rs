@@ -8,7 +8,7 @@ use crate::code::{ErrorCode, Rejected};
 use crate::config::BrokerConfig;
 use crate::ctx::Ctx;
 use crate::topic::config::{self, Definition, Kind};
-use crate::topic::{Overrides, Scope, plan};
+use crate::topic::{Durable, Overrides, Scope, plan};
 use systole_guard::{Operation, Resource};
 
 /// Kafka's numbers for kinds of resources.
@@ -69,6 +69,29 @@ pub(crate) fn scope(
         BROKER => refuse(format!("Unexpected broker id, expected {node_id} or an empty string.")),
         _ => refuse(format!("Resources of type {kind} have no settings here.")),
     }
+}
+
+/// Whose settings a client wants changed, by Kafka's number and name of the resource.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) kind: i8,
+    pub(crate) name: &'a str,
+    /// Says whether it could be done, and does not.
+    pub(crate) only_check: bool,
+}
+
+/// Makes of the settings of a resource what `edit` makes of them, as a whole or not at all.
+pub(crate) fn alter(
+    call: &Call,
+    asked: Asked<'_>,
+    edit: impl FnOnce(&Scope, Overrides) -> Result<Overrides, Rejected>,
+) -> Result<Option<Durable>, Rejected> {
+    let scope = scope(call, Operation::AlterConfigs, asked.kind, asked.name)?;
+    let topics = &call.ctx.topics;
+    if asked.only_check {
+        return edit(&scope, topics.overrides(&scope)?).map(|_| None);
+    }
+    topics.alter(&scope, |before| edit(&scope, before)).map(Some)
 }
 
 /// Everything that `scope` shows.
