@@ -57,7 +57,13 @@ impl Node {
             format!("ulimit -Sn {soft}; exec \"$0\" serve --data \"$1\" --kafka $2 --http $2");
         let mut command = Command::new("sh");
         command.args(["-c", &script, env!("CARGO_BIN_EXE_systole")]).arg(data).arg("127.0.0.1:0");
-        Self::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log))
+        Self::spawn(
+            command
+                .env_remove("SYSTOLE_LOG")
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(log),
+        )
     }
     pub(crate) fn start(arguments: &[&str]) -> Self {
         Self::spawn(systole(arguments).stderr(Stdio::inherit()))

@@ -115,8 +115,9 @@ fn an_error_code_is_explained() {
         A Kafka or HTTP listener was given an address that other machines can reach, and nobody is asked who
         they are. Anyone on the network could read patient data, so the process did not start.
         ## What to do
-        Listen on `127.0.0.1` or `[::1]`. To reach the node from another machine, put an authenticating proxy
-        or a tunnel (SSH, WireGuard) before the loopback address.
+        For Kafka clients, configure a listener that asks ([security](../security.md)): SASL, or certificates that
+        are required. The HTTP listener opens on `127.0.0.1` or `[::1]` only; to reach it from another machine, put
+        an authenticating proxy or a tunnel (SSH, WireGuard) before it.
     "#]],
     );
     check(
