@@ -74,17 +74,17 @@ impl Identities {
         .map(|it| format!("listener.name.secured.{it}"))
     }
 
-    /// SCRAM's users are kept by the running broker.
+    /// SCRAM's users are kept by the running broker, which takes one mechanism in a request.
     pub(crate) fn enter(&self, bootstrap: &str) -> anyhow::Result<()> {
-        let password = &self.password;
-        let scram = ["SCRAM-SHA-256", "SCRAM-SHA-512"];
-        let scram = scram.map(|it| format!("{it}=[password={password}]")).join(",");
-        let output = Command::new(starter())
-            .args(["tool", "kafka-configs", "--bootstrap-server", bootstrap, "--alter"])
-            .args(["--entity-type", "users", "--entity-name", USER, "--add-config", &scram])
-            .output()?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "the user was not entered: {said}");
+        for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
+            let scram = format!("{mechanism}=[password={}]", self.password);
+            let output = Command::new(starter())
+                .args(["tool", "kafka-configs", "--bootstrap-server", bootstrap, "--alter"])
+                .args(["--entity-type", "users", "--entity-name", USER, "--add-config", &scram])
+                .output()?;
+            let said = String::from_utf8_lossy(&output.stderr);
+            ensure!(output.status.success(), "the user was not entered: {said}");
+        }
         Ok(())
     }
 
