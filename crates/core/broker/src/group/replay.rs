@@ -7,15 +7,13 @@
 //! groups away.
 
 use super::Coordinator;
+use crate::topic::internal::BATCH_BYTES_MAX;
 use std::collections::HashMap;
 use std::sync::Arc;
 use systole_group::classic::Snapshot;
 use systole_group::record::{self, Entry};
 use systole_group::{Offsets, consumer};
 use systole_wire::record::{EndMarker, Outcome, RecordSet, Records};
-
-/// Most bytes that one batch of ours decompresses to; ours are not compressed at all.
-const BATCH_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Replay {

@@ -3,7 +3,7 @@
 //! Owns: names, ids, counts, settings, their rules, and the journal that keeps them
 //! (`docs/formats/cluster-metadata.md`). Does not own: records (`log`), groups (`group`).
 //! Reading order: [`Topic`] -> [`Catalogue`] -> `change` -> [`plan`] -> [`config`] -> [`setting`]
-//! -> `journal` -> `fact`.
+//! -> `journal` -> `fact`; beside them [`internal`], the topics in which the node keeps its own.
 
 mod access;
 mod catalogue;
@@ -11,6 +11,7 @@ mod change;
 pub(crate) mod config;
 mod credential;
 mod fact;
+pub(crate) mod internal;
 mod journal;
 mod name;
 pub(crate) mod plan;

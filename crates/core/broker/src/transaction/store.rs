@@ -1,36 +1,26 @@
 //! `__transaction_state`: the topic that remembers transactional ids.
 //!
-//! Owns: its creation at the first use, its partitions, reading all of it at start. Does not own:
-//! what the records say (`systole_transaction::record`).
+//! Owns: its name, what it says after a start, and what a failed append means to a producer. Does
+//! not own: the topic as such ([`InternalTopic`]), the form of records
+//! (`systole_transaction::record`).
 
 use super::config::TransactionConfig;
 use super::slot::Sync;
 use crate::code::ErrorCode;
-use crate::topic::{Catalogue, NewTopic, Topic};
+use crate::topic::Catalogue;
+use crate::topic::internal::{BATCH_BYTES_MAX, InternalTopic, Kind};
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use systole_kit::Timestamp;
-use systole_log::{AppendError, Isolation, Log, Offset, Origin, Partition, ReadError, Ticket};
+use systole_log::{AppendError, Log, Origin, Ticket};
 use systole_transaction::Transaction;
 use systole_transaction::record::{self, Pair};
-use systole_wire::record::{BatchBuilder, BatchOptions, Batches, NewRecord, RecordSet};
+use systole_wire::record::{BatchBuilder, BatchOptions, NewRecord, RecordSet};
 
 pub(super) const TOPIC: &str = "__transaction_state";
-/// Kafka's `transaction.state.log.segment.bytes`: small, so that compaction finds closed segments.
-const SEGMENT_BYTES: u32 = 100 * 1024 * 1024;
-/// One read while loading.
-const READ_BYTES: usize = 4 * 1024 * 1024;
-/// Most bytes that one batch of ours decompresses to; ours are not compressed at all.
-const BATCH_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 #[derive(Debug)]
-pub(crate) struct Store {
-    log: Log,
-    topics: Arc<Catalogue>,
-    /// Of the topic, if it is still to be created.
-    partitions_wanted: i32,
-    partitions: OnceLock<Vec<Partition>>,
-}
+pub(crate) struct Store(InternalTopic);
 
 /// What the topic says.
 #[derive(Debug, Default)]
@@ -43,22 +33,13 @@ pub(super) struct Replayed {
 
 impl Store {
     pub(super) fn new(log: &Log, topics: &Arc<Catalogue>, config: &TransactionConfig) -> Self {
-        let it = Self {
-            log: log.clone(),
-            topics: Arc::clone(topics),
-            partitions_wanted: config.state_topic_partitions,
-            partitions: OnceLock::new(),
-        };
-        if let Some(topic) = topics.by_name(TOPIC) {
-            let _ = it.partitions.set(it.partitions_of(&topic));
-        }
-        it
+        let kind = Kind { name: TOPIC, compression: "uncompressed", records: "transactions" };
+        Self(InternalTopic::new(kind, log, topics, config.state_topic_partitions))
     }
 
     /// Never changes while the topic exists: an id's partition follows from it.
     pub(super) fn partition_count(&self) -> i32 {
-        let there = self.partitions.get().and_then(|it| i32::try_from(it.len()).ok());
-        there.unwrap_or(self.partitions_wanted)
+        self.0.partition_count()
     }
 
     /// Appends one record. Those of one partition lie in the order of the calls.
@@ -77,7 +58,7 @@ impl Store {
             headers: &[],
         });
         let batch = batch.build().map_err(|_| ErrorCode::UnknownServerError)?;
-        let partition = self.partition(partition)?;
+        let partition = self.0.partition(partition)?;
         let appended = match sync {
             Sync::Now => partition.append(&batch, Origin::Broker),
             Sync::Later => partition.append_relaxed(&batch, Origin::Broker),
@@ -88,40 +69,8 @@ impl Store {
     /// Reads everything back. Blocks on file IO; cost: one pass over the topic.
     pub(super) fn replay(&self) -> Replayed {
         let mut replayed = Replayed::default();
-        for partition in self.partitions.get().into_iter().flatten() {
-            read_all(partition, &mut replayed);
-        }
+        self.0.read_all(|it| replayed.batch(it));
         replayed
-    }
-
-    /// The partitions, of a topic created now if need be. An append to them is durable no sooner
-    /// than the topic: both are in the one write-ahead log.
-    fn partitions(&self) -> Result<&[Partition], ErrorCode> {
-        if let Some(partitions) = self.partitions.get() {
-            return Ok(partitions);
-        }
-        let topic = match self.topics.create(&wanted(self.partitions_wanted)) {
-            Ok((topic, _durable)) => Some(topic),
-            // Another request was first.
-            Err(rejected) if rejected.code == ErrorCode::TopicAlreadyExists => {
-                self.topics.by_name(TOPIC)
-            }
-            Err(rejected) => {
-                tracing::error!(topic = TOPIC, %rejected, "the topic cannot be created");
-                None
-            }
-        };
-        let topic = topic.ok_or(ErrorCode::CoordinatorNotAvailable)?;
-        Ok(self.partitions.get_or_init(|| self.partitions_of(&topic)))
-    }
-
-    fn partitions_of(&self, topic: &Topic) -> Vec<Partition> {
-        topic.partitions().filter_map(|id| self.log.partition(id)).collect()
-    }
-
-    fn partition(&self, index: i32) -> Result<&Partition, ErrorCode> {
-        let index = usize::try_from(index).map_err(|_| ErrorCode::CoordinatorNotAvailable)?;
-        self.partitions()?.get(index).ok_or(ErrorCode::CoordinatorNotAvailable)
     }
 }
 
@@ -132,47 +81,6 @@ fn refusal(error: &AppendError) -> ErrorCode {
             ErrorCode::UnknownServerError
         }
         _ => ErrorCode::CoordinatorNotAvailable,
-    }
-}
-
-fn wanted(partitions: i32) -> NewTopic {
-    let config = |name: &str, value: String| (name.to_owned(), Some(value));
-    NewTopic {
-        partitions,
-        configs: vec![
-            config("cleanup.policy", "compact".into()),
-            config("compression.type", "uncompressed".into()),
-            config("segment.bytes", SEGMENT_BYTES.to_string()),
-        ],
-        ..NewTopic::named(TOPIC)
-    }
-}
-
-fn read_all(partition: &Partition, replayed: &mut Replayed) {
-    let bounds = partition.bounds();
-    let mut next = bounds.log_start;
-    while next < bounds.high_watermark {
-        match partition.read(next, READ_BYTES, Isolation::Uncommitted) {
-            Ok(records) => {
-                let before = next;
-                for batch in Batches::new(records.into_bytes()).flatten() {
-                    replayed.batch(&batch.bytes);
-                    next = Offset::new(batch.header.next_offset());
-                }
-                if next == before {
-                    return; // nothing more can be read
-                }
-            }
-            Err(ReadError::Damaged { first, last, .. }) => {
-                tracing::error!(partition = %partition.id(), %first, %last,
-                    "records of transactions are damaged; what they said is lost");
-                next = last.next();
-            }
-            Err(error) => {
-                tracing::error!(partition = %partition.id(), %error, "transactions cannot be read");
-                return;
-            }
-        }
     }
 }
 
