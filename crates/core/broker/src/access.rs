@@ -4,9 +4,9 @@
 //! decision (`guard`), the rules (`topic`), which API asks what (its `NEEDS`).
 
 use crate::api::Call;
-use crate::code::{ErrorCode, Rejected};
 use std::net::IpAddr;
 use systole_guard::{Caller, Decision, Operation, Resource, ResourceType};
+use systole_wire::{ErrorCode, Rejected};
 
 /// A question that an API asks.
 pub(crate) type Need = (Operation, ResourceType);

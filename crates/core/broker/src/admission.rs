@@ -9,10 +9,10 @@
 //!
 //! An uncompressed batch that keeps its codec and timestamps passes without being copied.
 
-use crate::code::ErrorCode;
-use crate::topic::Settings;
 use bytes::{Bytes, BytesMut};
+use systole_catalogue::Settings;
 use systole_kit::Timestamp;
+use systole_wire::ErrorCode;
 use systole_wire::compression;
 use systole_wire::record::{
     self, BatchHeader, Contents, NO_TIMESTAMP, Record, RecordSet, TimestampType, check_produced,

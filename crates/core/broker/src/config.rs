@@ -1,17 +1,18 @@
 //! `[broker]`: the embedded node's settings.
 //!
 //! Owns: names, defaults and rules of the settings that are read at start. Does not own: settings
-//! that Kafka's tools change while the node runs (`topic::config`).
+//! that Kafka's tools change while the node runs (`catalogue::config`).
 
-use crate::group::GroupConfig;
 use crate::listener::{ListenerConfig, Protocol};
 use crate::sasl::{Mechanism, OWN_PRINCIPAL, SaslConfig};
-use crate::transaction::TransactionConfig;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
+use systole_catalogue::plan::PARTITIONS_MAX;
+use systole_coordinator::group::GroupConfig;
+use systole_coordinator::transaction::TransactionConfig;
 use systole_guard::door::Authentication;
 use systole_guard::{Policy, Principal};
 use systole_kit::Problems;
@@ -223,9 +224,6 @@ impl BrokerConfig {
         self.transactions.check(problems);
     }
 }
-
-/// Partitions that one topic may have. Kafka has no such limit and dies of it.
-pub(crate) const PARTITIONS_MAX: i32 = 10_000;
 
 /// `HOST:PORT` in its parts; the brackets of an IPv6 address go.
 pub(crate) fn split_address(address: &str) -> Option<(&str, u16)> {

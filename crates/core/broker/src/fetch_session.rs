@@ -7,11 +7,11 @@
 //!
 //! # Source  KIP-227; KIP-516 (topic ids); observed answers of Apache Kafka 4.3.1
 
-use crate::code::ErrorCode;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use systole_kit::Uuid;
+use systole_wire::ErrorCode;
 use systole_wire::message::fetch_response::PartitionData;
 use systole_world::Instant;
 

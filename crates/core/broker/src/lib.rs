@@ -1,9 +1,10 @@
 //! The embedded Kafka node: one process that real Kafka clients accept as a broker.
 //!
-//! Owns: listeners and connections ([`server`]), one file per Kafka API ([`api`]), the catalogue of
-//! topics ([`topic`]), the start and the orderly stop ([`Broker`]). It alone opens the log.
-//! Does not own: bytes on the wire (`wire`), bytes on disk (`log`), decisions (`guard`), HTTP.
-//! Reading order: [`Broker`] -> [`server`] -> [`api`] -> [`topic`].
+//! Owns: listeners and connections ([`server`]), one file per Kafka API ([`api`]), the start and
+//! the orderly stop ([`Broker`]). It alone opens the log.
+//! Does not own: bytes on the wire (`wire`), bytes on disk (`log`), topics (`catalogue`), groups
+//! and transactions (`coordinator`), decisions (`guard`), HTTP.
+//! Reading order: [`Broker`] -> [`server`] -> [`api`].
 //!
 //! Invariants
 //! - An answer that says "written" leaves only after the log said "durable".
@@ -15,27 +16,22 @@ mod access;
 mod admission;
 mod api;
 mod broker;
-mod code;
 mod config;
 mod ctx;
 mod doors;
 mod fetch_budget;
 mod fetch_session;
-mod group;
 mod listener;
 mod metric;
-mod producer_id;
 mod sasl;
 mod server;
 mod tls;
-mod topic;
-mod transaction;
 
 pub use broker::{Broker, StartError};
 pub use config::{AccessConfig, BrokerConfig};
 pub use doors::OwnAccess;
-pub use group::GroupConfig;
 pub use listener::{ClientAuth, ListenerConfig, Protocol, TlsConfig};
 pub use sasl::{KeysError, Mechanism, OauthConfig, SaslConfig, SaslError};
+pub use systole_coordinator::group::GroupConfig;
+pub use systole_coordinator::transaction::TransactionConfig;
 pub use tls::TlsError;
-pub use transaction::TransactionConfig;

@@ -6,13 +6,13 @@
 //! name people.
 
 use crate::api;
-use crate::code::ErrorCode;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use systole_telemetry::metrics::{
     self, Counter, Family, Gauge, Histogram, Unit, latency_histogram,
 };
 use systole_wire::ApiKey;
+use systole_wire::ErrorCode;
 
 /// One label: its name and its value.
 type Label = [(&'static str, &'static str); 1];

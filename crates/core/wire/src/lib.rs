@@ -27,8 +27,10 @@ mod generated;
 pub mod header;
 pub mod message;
 pub mod record;
+mod rejected;
 
 pub use api::ApiKey;
 pub use codec::{DecodeError, EncodeError, Reader, Str, TaggedField, TaggedFields, Writer};
 pub use error_code::ErrorCode;
 pub use message::{Message, Request};
+pub use rejected::Rejected;

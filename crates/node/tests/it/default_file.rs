@@ -24,10 +24,10 @@ const SECTIONS: [Section; 13] = [
     section("[broker.listeners]", "core/broker/src/listener/config.rs", "ListenerConfig", true),
     section("broker.listeners.tls", "core/broker/src/listener/config.rs", "TlsConfig", true),
     section("broker.access", "core/broker/src/config.rs", "AccessConfig", false),
-    section("broker.groups", "core/broker/src/group/config.rs", "GroupConfig", false),
+    section("broker.groups", "core/coordinator/src/group/config.rs", "GroupConfig", false),
     section(
         "broker.transactions",
-        "core/broker/src/transaction/config.rs",
+        "core/coordinator/src/transaction/config.rs",
         "TransactionConfig",
         false,
     ),

@@ -1,8 +1,8 @@
 //! Each rule of a topic, kept and broken.
 
 use super::*;
-use crate::topic::setting::Overrides;
 use expect_test::{Expect, expect};
+use systole_catalogue::setting::Overrides;
 use systole_wire::compression::Codec;
 use systole_wire::record::{BatchBuilder, BatchOptions, NewRecord};
 

@@ -4,11 +4,11 @@
 //! Ours: the answer does not wait for the disk. If the record is lost, so is the transaction.
 
 use super::{Call, Handler, Need, Reply};
-use crate::code::ErrorCode;
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
 use systole_guard::{Operation, Resource, ResourceType};
 use systole_transaction::{Producer, Version};
+use systole_wire::ErrorCode;
 use systole_wire::message::{AddOffsetsToTxnRequest, AddOffsetsToTxnResponse};
 
 pub(crate) struct AddOffsetsToTxn;

@@ -5,14 +5,14 @@
 
 use super::resource::{self, Asked, Edit};
 use super::{Call, Handler, Need, Reply};
-use crate::code::{ErrorCode, Rejected};
-use crate::topic::{Overrides, Scope};
 use std::future::Future;
 use std::ops::RangeInclusive;
+use systole_catalogue::{Overrides, Scope};
 use systole_guard::{Operation, ResourceType};
 use systole_wire::message::alter_configs_request::AlterConfigsResource;
 use systole_wire::message::alter_configs_response::AlterConfigsResourceResponse;
 use systole_wire::message::{AlterConfigsRequest, AlterConfigsResponse};
+use systole_wire::{ErrorCode, Rejected};
 
 pub(crate) struct AlterConfigs;
 

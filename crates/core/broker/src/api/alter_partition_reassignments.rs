@@ -4,10 +4,9 @@
 //! not exist. None is ever under way, so there is none to cancel.
 
 use super::{Call, Handler, Need, Reply};
-use crate::code::{ErrorCode, Rejected};
-use crate::topic::{plan, unknown};
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
+use systole_catalogue::{plan, unknown};
 use systole_guard::{Operation, Resource, ResourceType};
 use systole_wire::message::alter_partition_reassignments_request::{
     ReassignablePartition, ReassignableTopic,
@@ -18,6 +17,7 @@ use systole_wire::message::alter_partition_reassignments_response::{
 use systole_wire::message::{
     AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse,
 };
+use systole_wire::{ErrorCode, Rejected};
 
 pub(crate) struct AlterPartitionReassignments;
 

@@ -5,11 +5,10 @@
 //! names of at most 1 KiB, at most 100,000 credentials.
 
 use super::{Call, Handler, Need, Reply};
-use crate::code::{ErrorCode, Rejected};
-use crate::topic::{CredentialKey, Durable};
 use std::collections::HashMap;
 use std::future::Future;
 use std::ops::{Range, RangeInclusive};
+use systole_catalogue::{CredentialKey, Durable};
 use systole_guard::{Operation, Resource, ResourceType};
 use systole_identity::scram::{Credential, Mechanism};
 use systole_wire::Str;
@@ -18,6 +17,7 @@ use systole_wire::message::alter_user_scram_credentials_request::{
 };
 use systole_wire::message::alter_user_scram_credentials_response::AlterUserScramCredentialsResult;
 use systole_wire::message::{AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse};
+use systole_wire::{ErrorCode, Rejected};
 
 pub(crate) struct AlterUserScramCredentials;
 

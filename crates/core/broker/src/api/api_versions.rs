@@ -6,10 +6,10 @@
 //! of this API alone (`dispatch`).
 
 use super::{Call, Handler, Need, Reply, TABLE};
-use crate::code::ErrorCode;
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
 use systole_wire::ApiKey;
+use systole_wire::ErrorCode;
 use systole_wire::message::api_versions_response::{
     ApiVersion, FinalizedFeatureKey, SupportedFeatureKey,
 };

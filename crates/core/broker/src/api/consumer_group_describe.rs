@@ -3,14 +3,14 @@
 
 use super::{Call, Handler, Need, Reply};
 use crate::access::NOT_ASKED;
-use crate::code::Rejected;
-use crate::group::Durable;
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::ops::RangeInclusive;
+use systole_coordinator::group::Durable;
 use systole_group::consumer::{Described, DescribedMember, Partitions};
 use systole_guard::{Operation, Resource, ResourceType};
 use systole_kit::Uuid;
+use systole_wire::Rejected;
 use systole_wire::Str;
 use systole_wire::message::consumer_group_describe_response::{
     Assignment, DescribedGroup, Member, TopicPartitions,

@@ -9,17 +9,17 @@
 //! subscriptions above 1 MiB are `INVALID_REQUEST`.
 
 use super::{Call, Handler, Need, Reply};
-use crate::code::{ErrorCode, Rejected};
-use crate::group::{Durable, MEMBER_BYTES_MAX, NAME_BYTES_MAX};
 use std::future::Future;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
+use systole_coordinator::group::{Durable, MEMBER_BYTES_MAX, NAME_BYTES_MAX};
 use systole_group::consumer::{Beat, Heartbeat, Partitions};
 use systole_guard::{Operation, Resource, ResourceType};
 use systole_wire::Str;
 use systole_wire::message::consumer_group_heartbeat_response::{Assignment, TopicPartitions};
 use systole_wire::message::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
+use systole_wire::{ErrorCode, Rejected};
 
 const JOINING: i32 = 0;
 const LEFT: i32 = -1;

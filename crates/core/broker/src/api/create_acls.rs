@@ -5,11 +5,11 @@
 
 use super::rule::{self, Words};
 use super::{Call, Handler, Need, Reply};
-use crate::code::Rejected;
-use crate::topic::Durable;
 use std::future::Future;
 use std::ops::RangeInclusive;
+use systole_catalogue::Durable;
 use systole_guard::{Operation, Resource, ResourceType};
+use systole_wire::Rejected;
 use systole_wire::message::create_acls_request::AclCreation;
 use systole_wire::message::create_acls_response::AclCreationResult;
 use systole_wire::message::{CreateAclsRequest, CreateAclsResponse};

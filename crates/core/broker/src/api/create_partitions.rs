@@ -3,14 +3,14 @@
 //! Ours: the answer leaves when they are on disk, so `timeout_ms` is accepted and ignored.
 
 use super::{Call, Handler, Need, Reply};
-use crate::code::{ErrorCode, Rejected};
-use crate::topic::Durable;
 use std::future::Future;
 use std::ops::RangeInclusive;
+use systole_catalogue::Durable;
 use systole_guard::{Operation, Resource, ResourceType};
 use systole_wire::message::create_partitions_request::CreatePartitionsTopic;
 use systole_wire::message::create_partitions_response::CreatePartitionsTopicResult;
 use systole_wire::message::{CreatePartitionsRequest, CreatePartitionsResponse};
+use systole_wire::{ErrorCode, Rejected};
 
 pub(crate) struct CreatePartitions;
 

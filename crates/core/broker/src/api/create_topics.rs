@@ -5,17 +5,17 @@
 
 use super::resource;
 use super::{Call, Handler, Need, Reply};
-use crate::code::{ErrorCode, Rejected};
-use crate::topic::{Durable, NewTopic, Overrides};
 use std::collections::HashMap;
 use std::future::Future;
 use std::ops::RangeInclusive;
+use systole_catalogue::{Durable, NewTopic, Overrides};
 use systole_guard::{Operation, Resource, ResourceType};
 use systole_kit::Uuid;
 use systole_wire::Str;
 use systole_wire::message::create_topics_request::CreatableTopic;
 use systole_wire::message::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
 use systole_wire::message::{CreateTopicsRequest, CreateTopicsResponse};
+use systole_wire::{ErrorCode, Rejected};
 
 pub(crate) struct CreateTopics;
 

@@ -4,11 +4,11 @@
 
 use super::rule::{self, Words};
 use super::{Call, Handler, Need, Reply};
-use crate::code::Rejected;
-use crate::topic::Durable;
 use std::future::Future;
 use std::ops::RangeInclusive;
+use systole_catalogue::Durable;
 use systole_guard::{Operation, Resource, ResourceType, Rule};
+use systole_wire::Rejected;
 use systole_wire::message::delete_acls_request::DeleteAclsFilter;
 use systole_wire::message::delete_acls_response::{DeleteAclsFilterResult, DeleteAclsMatchingAcl};
 use systole_wire::message::{DeleteAclsRequest, DeleteAclsResponse};

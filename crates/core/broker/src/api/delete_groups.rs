@@ -1,10 +1,10 @@
 //! DeleteGroups, v0-2: groups without members go, with all their offsets (KIP-229).
 
 use super::{Call, Handler, Need, Reply};
-use crate::code::ErrorCode;
 use std::future::Future;
 use std::ops::RangeInclusive;
 use systole_guard::{Operation, Resource, ResourceType};
+use systole_wire::ErrorCode;
 use systole_wire::message::delete_groups_response::DeletableGroupResult;
 use systole_wire::message::{DeleteGroupsRequest, DeleteGroupsResponse};
 

@@ -3,11 +3,11 @@
 //! Ours: the answer waits until the new beginning is on disk; `timeout_ms` is not obeyed.
 
 use super::{Call, Handler, Need, Reply, place};
-use crate::code::ErrorCode;
 use std::future::Future;
 use std::ops::RangeInclusive;
 use systole_guard::{Operation, ResourceType};
 use systole_log::{AppendError, DeleteError, Offset, Partition, Ticket};
+use systole_wire::ErrorCode;
 use systole_wire::message::delete_records_request::DeleteRecordsPartition;
 use systole_wire::message::delete_records_response::{
     DeleteRecordsPartitionResult, DeleteRecordsTopicResult,

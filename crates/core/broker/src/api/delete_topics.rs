@@ -5,17 +5,17 @@
 //! would lose their offsets while they use them.
 
 use super::{Call, Handler, Need, Reply};
-use crate::code::{ErrorCode, Rejected};
-use crate::topic::{Durable, Topic, unknown};
 use std::future::Future;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use systole_catalogue::{Durable, Topic, unknown};
 use systole_guard::{Operation, Resource, ResourceType};
 use systole_kit::Uuid;
 use systole_wire::Str;
 use systole_wire::message::delete_topics_request::DeleteTopicState;
 use systole_wire::message::delete_topics_response::DeletableTopicResult;
 use systole_wire::message::{DeleteTopicsRequest, DeleteTopicsResponse};
+use systole_wire::{ErrorCode, Rejected};
 
 pub(crate) struct DeleteTopics;
 

@@ -5,12 +5,12 @@
 
 use super::rule::{self, Words};
 use super::{Call, Handler, Need, Reply};
-use crate::code::{ErrorCode, Rejected};
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
 use systole_guard::{Operation, Resource, ResourceType, Rule};
 use systole_wire::message::describe_acls_response::{AclDescription, DescribeAclsResource};
 use systole_wire::message::{DescribeAclsRequest, DescribeAclsResponse};
+use systole_wire::{ErrorCode, Rejected};
 
 pub(crate) struct DescribeAcls;
 

@@ -5,12 +5,12 @@
 
 use super::{Call, Handler, Need, Reply};
 use crate::access::NOT_ASKED;
-use crate::code::{ErrorCode, Rejected};
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
 use systole_guard::{Operation, ResourceType};
 use systole_wire::message::describe_cluster_response::DescribeClusterBroker;
 use systole_wire::message::{DescribeClusterRequest, DescribeClusterResponse};
+use systole_wire::{ErrorCode, Rejected};
 
 pub(crate) struct DescribeCluster;
 

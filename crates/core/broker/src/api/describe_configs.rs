@@ -5,10 +5,10 @@
 
 use super::resource::{self, Entry};
 use super::{Call, Handler, Need, Reply};
-use crate::code::Rejected;
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
 use systole_guard::{Operation, ResourceType};
+use systole_wire::Rejected;
 use systole_wire::Str;
 use systole_wire::message::describe_configs_request::DescribeConfigsResource;
 use systole_wire::message::describe_configs_response::{

@@ -5,11 +5,11 @@
 
 use super::{Call, Handler, Need, Reply};
 use crate::access::NOT_ASKED;
-use crate::code::ErrorCode;
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
 use systole_group::classic::{Described, DescribedMember};
 use systole_guard::{Operation, Resource, ResourceType};
+use systole_wire::ErrorCode;
 use systole_wire::Str;
 use systole_wire::message::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use systole_wire::message::{DescribeGroupsRequest, DescribeGroupsResponse};

@@ -1,11 +1,11 @@
 //! DescribeProducers, v0: who wrote to a partition last, and who has a transaction open (KIP-664).
 
 use super::{Call, Handler, Need, Reply, place};
-use crate::code::ErrorCode;
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
 use systole_guard::{Operation, ResourceType};
 use systole_log::{Offset, ProducerState as Known};
+use systole_wire::ErrorCode;
 use systole_wire::Str;
 use systole_wire::message::describe_producers_response::{
     PartitionResponse, ProducerState, TopicResponse,

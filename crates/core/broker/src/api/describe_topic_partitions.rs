@@ -4,13 +4,13 @@
 
 use super::{Call, Handler, Need, Reply};
 use crate::access::NOT_ASKED;
-use crate::code::ErrorCode;
-use crate::topic::{Topic, plan};
 use std::collections::BTreeSet;
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
+use systole_catalogue::{Topic, plan};
 use systole_guard::{Operation, Resource, ResourceType};
 use systole_log::LEADER_EPOCH;
+use systole_wire::ErrorCode;
 use systole_wire::Str;
 use systole_wire::message::describe_topic_partitions_request as request;
 use systole_wire::message::describe_topic_partitions_response as response;

@@ -1,11 +1,11 @@
 //! DescribeTransactions, v0: what transactional ids are doing (KIP-664).
 
 use super::{Call, Handler, Need, Reply};
-use crate::code::ErrorCode;
-use crate::transaction::Described;
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
+use systole_coordinator::transaction::Described;
 use systole_guard::{Operation, Resource, ResourceType};
+use systole_wire::ErrorCode;
 use systole_wire::Str;
 use systole_wire::message::describe_transactions_response::{TopicData, TransactionState};
 use systole_wire::message::{DescribeTransactionsRequest, DescribeTransactionsResponse};

@@ -3,7 +3,6 @@
 //! Ours: users of the configuration (`sasl.users`) are not shown; they are not kept here.
 
 use super::{Call, Handler, Need, Reply};
-use crate::code::{ErrorCode, Rejected};
 use std::collections::BTreeMap;
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
@@ -15,6 +14,7 @@ use systole_wire::message::describe_user_scram_credentials_response::{
 use systole_wire::message::{
     DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse,
 };
+use systole_wire::{ErrorCode, Rejected};
 
 pub(crate) struct DescribeUserScramCredentials;
 

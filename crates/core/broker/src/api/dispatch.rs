@@ -4,7 +4,6 @@
 //! there are (`super::TABLE`), order and sockets (`server`).
 
 use super::{Call, Handler, Need, Reply, ResponseOf, TABLE, api_versions, sasl_authenticate};
-use crate::code::ErrorCode;
 use crate::ctx::Ctx;
 use crate::server::{Peer, Share};
 use bytes::Bytes;
@@ -12,6 +11,7 @@ use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use systole_kit::Code;
+use systole_wire::ErrorCode;
 use systole_wire::header::{self, Preamble};
 use systole_wire::message::{ApiVersionsResponse, Message, Request, ResponseHeader};
 use systole_wire::{ApiKey, DecodeError, EncodeError, Reader, Writer};

@@ -4,14 +4,14 @@
 
 use super::{Call, Handler, Need, Reply};
 use crate::access::Denied;
-use crate::code::{ErrorCode, Rejected};
-use crate::topic::unknown;
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
+use systole_catalogue::unknown;
 use systole_guard::{Operation, Resource, ResourceType};
 use systole_wire::message::elect_leaders_request::TopicPartitions;
 use systole_wire::message::elect_leaders_response::{PartitionResult, ReplicaElectionResult};
 use systole_wire::message::{ElectLeadersRequest, ElectLeadersResponse};
+use systole_wire::{ErrorCode, Rejected};
 
 pub(crate) struct ElectLeaders;
 

@@ -7,12 +7,12 @@
 
 use super::init_producer_id::{done, fresh_id};
 use super::{Call, Handler, Need, Reply};
-use crate::code::ErrorCode;
-use crate::transaction::{Begun, Halt};
 use std::future::Future;
 use std::ops::RangeInclusive;
+use systole_coordinator::transaction::{Begun, Halt};
 use systole_guard::{Operation, Resource, ResourceType};
 use systole_transaction::{End, Outcome, Producer, Version};
+use systole_wire::ErrorCode;
 use systole_wire::message::{EndTxnRequest, EndTxnResponse};
 
 pub(crate) struct EndTxn;

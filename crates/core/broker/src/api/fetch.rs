@@ -7,7 +7,6 @@
 
 use super::list_offsets::code_of;
 use super::{Call, Handler, Need, Reply, place};
-use crate::code::ErrorCode;
 use crate::fetch_budget::Grant;
 use crate::fetch_session::{Answer, Ask, TopicRef, Turn, Wanted};
 use bytes::Bytes;
@@ -19,6 +18,7 @@ use systole_guard::{Operation, Resource, ResourceType};
 use systole_log::{
     Aborted, Bounds, Isolation, LEADER_EPOCH, Offset, Partition, ReadError, Records,
 };
+use systole_wire::ErrorCode;
 use systole_wire::Str;
 use systole_wire::message::fetch_response::{
     AbortedTransaction, EpochEndOffset, FetchableTopicResponse, PartitionData,

@@ -3,13 +3,13 @@
 //! Ours: coordinators of share groups (key type 2) are an INVALID_REQUEST, because there are none.
 
 use super::{Call, Handler, Need, Reply};
-use crate::code::{ErrorCode, Rejected};
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
 use systole_guard::{Operation, Resource, ResourceType};
 use systole_wire::Str;
 use systole_wire::message::find_coordinator_response::Coordinator;
 use systole_wire::message::{FindCoordinatorRequest, FindCoordinatorResponse};
+use systole_wire::{ErrorCode, Rejected};
 
 pub(crate) struct FindCoordinator;
 

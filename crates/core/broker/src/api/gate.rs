@@ -4,13 +4,13 @@
 //! versions knows. Does not own: the transaction (`transaction`), sequences and epochs (the log).
 
 use super::Call;
-use crate::code::ErrorCode;
-use crate::topic::Topic;
-use crate::transaction::Writer;
 use std::sync::Arc;
+use systole_catalogue::Topic;
+use systole_coordinator::transaction::Writer;
 use systole_guard::{Operation, Resource};
 use systole_log::Ticket;
 use systole_transaction::{Place, Producer, Version};
+use systole_wire::ErrorCode;
 use systole_wire::message::ProduceRequest;
 use systole_wire::message::produce_request::TopicProduceData;
 use systole_wire::record::BatchHeader;

@@ -1,11 +1,11 @@
 //! Heartbeat, v0-4: a member is alive, and learns whether it has to join again.
 
 use super::{Call, Handler, Need, Reply};
-use crate::code::ErrorCode;
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
 use systole_group::classic::Caller;
 use systole_guard::{Operation, Resource, ResourceType};
+use systole_wire::ErrorCode;
 use systole_wire::message::{HeartbeatRequest, HeartbeatResponse};
 
 pub(crate) struct Heartbeat;

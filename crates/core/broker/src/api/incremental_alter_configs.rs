@@ -7,16 +7,16 @@
 
 use super::resource::{self, Asked, Edit};
 use super::{Call, Handler, Need, Reply};
-use crate::code::{ErrorCode, Rejected};
-use crate::topic::{Overrides, Scope};
 use std::future::Future;
 use std::ops::RangeInclusive;
+use systole_catalogue::{Overrides, Scope};
 use systole_guard::{Operation, ResourceType};
 use systole_wire::message::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig,
 };
 use systole_wire::message::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use systole_wire::message::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
+use systole_wire::{ErrorCode, Rejected};
 
 pub(crate) struct IncrementalAlterConfigs;
 

@@ -9,11 +9,11 @@
 
 use super::{Call, Handler, Need, Reply};
 use crate::access::Denied;
-use crate::code::ErrorCode;
-use crate::transaction::{Begun, Halt};
 use std::ops::RangeInclusive;
+use systole_coordinator::transaction::{Begun, Halt};
 use systole_guard::{Operation, Resource, ResourceType};
 use systole_transaction::{Initialize, Producer};
+use systole_wire::ErrorCode;
 use systole_wire::message::{InitProducerIdRequest, InitProducerIdResponse};
 
 pub(crate) struct InitProducerId;

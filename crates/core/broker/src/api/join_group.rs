@@ -11,15 +11,15 @@
 //! Kafka any of them.
 
 use super::{Call, Handler, Need, Reply};
-use crate::code::ErrorCode;
-use crate::group::{MEMBER_BYTES_MAX, NAME_BYTES_MAX};
 use bytes::Bytes;
 use std::future::Future;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
+use systole_coordinator::group::{MEMBER_BYTES_MAX, NAME_BYTES_MAX};
 use systole_group::classic::{Join, JoinAnswer, JoinRefused, Joined, JoinedMember, Protocol};
 use systole_guard::{Operation, Resource, ResourceType};
+use systole_wire::ErrorCode;
 use systole_wire::Str;
 use systole_wire::message::join_group_request::JoinGroupRequestProtocol;
 use systole_wire::message::join_group_response::JoinGroupResponseMember;

@@ -3,11 +3,11 @@
 //! v5: the reason is accepted and not kept (KIP-800).
 
 use super::{Call, Handler, Need, Reply};
-use crate::code::ErrorCode;
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
 use systole_group::classic::Leaver;
 use systole_guard::{Operation, Resource, ResourceType};
+use systole_wire::ErrorCode;
 use systole_wire::message::leave_group_request::MemberIdentity;
 use systole_wire::message::leave_group_response::MemberResponse;
 use systole_wire::message::{LeaveGroupRequest, LeaveGroupResponse};

@@ -5,10 +5,10 @@
 
 use super::resource::{BROKER, TOPIC};
 use super::{Call, Handler, Need, Reply};
-use crate::code::ErrorCode;
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
 use systole_guard::{Operation, Resource, ResourceType};
+use systole_wire::ErrorCode;
 use systole_wire::Str;
 use systole_wire::message::list_config_resources_response::ConfigResource;
 use systole_wire::message::{ListConfigResourcesRequest, ListConfigResourcesResponse};

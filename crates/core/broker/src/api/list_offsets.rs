@@ -7,12 +7,12 @@
 
 use super::fetch::isolation;
 use super::{Call, Handler, Need, Reply, place};
-use crate::code::ErrorCode;
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use systole_guard::{Operation, ResourceType};
 use systole_kit::Timestamp;
 use systole_log::{Isolation, LEADER_EPOCH, Offset, Partition, ReadError};
+use systole_wire::ErrorCode;
 use systole_wire::message::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use systole_wire::message::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsTopicResponse,

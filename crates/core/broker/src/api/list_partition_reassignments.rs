@@ -1,10 +1,10 @@
 //! ListPartitionReassignments, v0: none is ever under way on one node.
 
 use super::{Call, Handler, Need, Reply};
-use crate::code::ErrorCode;
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
 use systole_guard::{Operation, Resource, ResourceType};
+use systole_wire::ErrorCode;
 use systole_wire::message::{
     ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse,
 };

@@ -4,13 +4,13 @@
 //! RE2/J.
 
 use super::{Call, Handler, Need, Reply};
-use crate::code::ErrorCode;
-use crate::transaction::Described;
 use regex::Regex;
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
+use systole_coordinator::transaction::Described;
 use systole_guard::{Operation, Resource, ResourceType};
 use systole_transaction::State;
+use systole_wire::ErrorCode;
 use systole_wire::Str;
 use systole_wire::message::list_transactions_response::TransactionState;
 use systole_wire::message::{ListTransactionsRequest, ListTransactionsResponse};

@@ -6,14 +6,14 @@
 
 use super::{Call, Handler, Need, Reply};
 use crate::access::NOT_ASKED;
-use crate::code::ErrorCode;
-use crate::topic::{Durable, NewTopic, Topic, plan};
 use std::future::Future;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use systole_catalogue::{Durable, NewTopic, Topic, plan};
 use systole_guard::{Operation, Resource, ResourceType};
 use systole_kit::Uuid;
 use systole_log::LEADER_EPOCH;
+use systole_wire::ErrorCode;
 use systole_wire::Str;
 use systole_wire::message::metadata_request::MetadataRequestTopic;
 use systole_wire::message::metadata_response::{

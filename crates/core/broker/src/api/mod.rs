@@ -67,17 +67,17 @@ mod write_txn_markers;
 pub(crate) use crate::access::Need;
 pub(crate) use dispatch::{Api, Outcome, Refused, Running, start};
 
-use crate::code::{ErrorCode, Rejected};
 use crate::config;
 use crate::ctx::Ctx;
 use crate::server::{Peer, Share};
-use crate::topic::Durable;
 use std::future::Future;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use systole_catalogue::Durable;
 use systole_guard::Principal;
 use systole_wire::Str;
 use systole_wire::message::Request;
+use systole_wire::{ErrorCode, Rejected};
 use tokio::sync::oneshot;
 
 /// Every API that this node serves, in the order of their keys.

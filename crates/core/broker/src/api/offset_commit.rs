@@ -7,17 +7,17 @@
 //! `INVALID_COMMIT_OFFSET_SIZE`.
 
 use super::{Call, Handler, Need, Reply, place};
-use crate::code::ErrorCode;
-use crate::group::{Accepted, Commit};
-use crate::topic::Topic;
 use std::future::Future;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
+use systole_catalogue::Topic;
+use systole_coordinator::group::{Accepted, Commit};
 use systole_group::classic::Caller;
 use systole_group::{Committed, Place, check_metadata};
 use systole_guard::{Operation, Resource, ResourceType};
 use systole_kit::Timestamp;
+use systole_wire::ErrorCode;
 use systole_wire::message::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };

@@ -1,13 +1,13 @@
 //! OffsetDelete, v0: forget offsets of topics that no member of the group reads (KIP-496).
 
 use super::{Call, Handler, Need, Reply, place};
-use crate::code::ErrorCode;
-use crate::group::Durable;
 use std::future::Future;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use systole_coordinator::group::Durable;
 use systole_group::Place;
 use systole_guard::{Operation, Resource, ResourceType};
+use systole_wire::ErrorCode;
 use systole_wire::message::offset_delete_response::{
     OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
 };

@@ -5,13 +5,13 @@
 //! A partition without a commit, a group that does not exist: offset -1 and no error, as in Kafka.
 
 use super::{Call, Handler, Need, Reply, place};
-use crate::code::ErrorCode;
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use systole_group::{Committed, Offsets};
 use systole_guard::{Operation, Resource, ResourceType};
 use systole_kit::Uuid;
+use systole_wire::ErrorCode;
 use systole_wire::Str;
 use systole_wire::message::offset_fetch_request::{
     OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,

@@ -3,12 +3,12 @@
 //! One node leads for ever: its one epoch ends where the log ends, and no other epoch has records.
 
 use super::{Call, Handler, Need, Reply, place};
-use crate::code::ErrorCode;
 use crate::fetch_session::TopicRef;
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
 use systole_guard::{Operation, Resource, ResourceType};
 use systole_log::LEADER_EPOCH;
+use systole_wire::ErrorCode;
 use systole_wire::message::offset_for_leader_epoch_request::OffsetForLeaderPartition;
 use systole_wire::message::offset_for_leader_epoch_response::{
     EpochEndOffset, OffsetForLeaderTopicResult,

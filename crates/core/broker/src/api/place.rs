@@ -4,14 +4,14 @@
 //! (`topic`), partitions (the log).
 
 use super::Call;
-use crate::code::ErrorCode;
 use crate::ctx::Ctx;
 use crate::fetch_session::TopicRef;
-use crate::topic::Topic;
 use std::sync::Arc;
+use systole_catalogue::Topic;
 use systole_guard::{Operation, Resource};
 use systole_kit::Uuid;
 use systole_log::{LEADER_EPOCH, Partition};
+use systole_wire::ErrorCode;
 
 /// The topic by name, if the caller may do this to it: who may not is not told whether it is there.
 /// Unknown: UNKNOWN_TOPIC_OR_PARTITION.

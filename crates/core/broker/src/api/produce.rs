@@ -16,15 +16,15 @@
 use super::gate::{self, Gate};
 use super::{Call, Handler, Need, Reply, place};
 use crate::admission::{Refusal, admit};
-use crate::code::ErrorCode;
-use crate::topic::Topic;
 use std::future::Future;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use systole_catalogue::Topic;
 use systole_guard::{Operation, Resource, ResourceType};
 use systole_kit::Timestamp;
 use systole_log::{AppendError, Appended, Origin, Ticket};
 use systole_transaction::{Place, Producer};
+use systole_wire::ErrorCode;
 use systole_wire::compression::Codec;
 use systole_wire::message::produce_request::{PartitionProduceData, TopicProduceData};
 use systole_wire::message::produce_response::{

@@ -1,15 +1,15 @@
 //! Settings as the configuration APIs see them: of topics, and of this node.
 //!
 //! Owns: which resources have settings, the value in force of each with where it comes from, and
-//! the edits that clients ask for. Does not own: the settings of topics (`topic::config`).
+//! the edits that clients ask for. Does not own: the settings of topics (`catalogue::config`).
 
 use super::Call;
-use crate::code::{ErrorCode, Rejected};
 use crate::config::BrokerConfig;
 use crate::ctx::Ctx;
-use crate::topic::config::{self, Definition, Kind};
-use crate::topic::{Durable, Overrides, Scope, plan};
+use systole_catalogue::config::{self, Definition, Kind};
+use systole_catalogue::{Durable, Overrides, Scope, plan};
 use systole_guard::{Operation, Resource};
+use systole_wire::{ErrorCode, Rejected};
 
 /// Kafka's numbers for kinds of resources.
 pub(crate) const TOPIC: i8 = 2;

@@ -3,10 +3,10 @@
 //! Owns: reading rules and filters with their checks, in Kafka's words. Does not own: the three
 //! APIs, what rules decide (`guard`).
 
-use crate::code::{ErrorCode, Rejected};
 use systole_guard::acl::{Filter, PatternFilter};
 use systole_guard::{Operation, PatternType, Permission, Principal, Resource, ResourceType, Rule};
 use systole_wire::Str;
+use systole_wire::{ErrorCode, Rejected};
 
 /// The number that selects everything.
 const ANY: i8 = 1;

@@ -6,7 +6,6 @@
 //! failure does not name the mechanism.
 
 use super::{Call, Handler, Need, Outcome, Reply, Running};
-use crate::code::{ErrorCode, Rejected};
 use crate::ctx::Ctx;
 use crate::sasl::session::Step;
 use crate::server::Peer;
@@ -17,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use systole_kit::Code;
 use systole_wire::message::{SaslAuthenticateRequest, SaslAuthenticateResponse};
+use systole_wire::{ErrorCode, Rejected};
 use systole_world::ClockExt as _;
 
 pub(crate) struct SaslAuthenticate;

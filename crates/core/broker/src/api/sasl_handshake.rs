@@ -5,10 +5,10 @@
 //! mechanism that is not offered ends the connection after the answer, as in Kafka.
 
 use super::{Call, Handler, Need, Reply};
-use crate::code::ErrorCode;
 use crate::sasl::{Mechanism, session};
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
+use systole_wire::ErrorCode;
 use systole_wire::Str;
 use systole_wire::message::{SaslHandshakeRequest, SaslHandshakeResponse};
 

@@ -4,13 +4,13 @@
 //! believes in (KIP-559).
 
 use super::{Call, Handler, Need, Reply};
-use crate::code::ErrorCode;
 use bytes::Bytes;
 use std::future::Future;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use systole_group::classic::{Caller, Sync, SyncAnswer};
 use systole_guard::{Operation, Resource, ResourceType};
+use systole_wire::ErrorCode;
 use systole_wire::Str;
 use systole_wire::message::{SyncGroupRequest, SyncGroupResponse};
 use tokio::sync::oneshot;

@@ -7,15 +7,15 @@
 //! none. When the memory for groups is used up, the answer is INVALID_COMMIT_OFFSET_SIZE.
 
 use super::{Call, Handler, Need, Reply, place};
-use crate::code::ErrorCode;
-use crate::transaction::Writer;
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use systole_coordinator::transaction::Writer;
 use systole_group::classic::Caller;
 use systole_group::{Committed, Place, check_metadata};
 use systole_guard::{Operation, Resource, ResourceType};
 use systole_transaction::{Producer, Version};
+use systole_wire::ErrorCode;
 use systole_wire::message::txn_offset_commit_request::{
     TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
 };

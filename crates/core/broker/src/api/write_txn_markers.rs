@@ -6,12 +6,12 @@
 //! version 1.
 
 use super::{Call, Handler, Need, Reply};
-use crate::code::ErrorCode;
 use std::future::Future;
 use std::ops::RangeInclusive;
 use systole_guard::{Operation, Resource, ResourceType};
 use systole_log::{Marker, Ticket};
 use systole_transaction::{Outcome, Place};
+use systole_wire::ErrorCode;
 use systole_wire::message::write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
 use systole_wire::message::write_txn_markers_response::{
     WritableTxnMarkerPartitionResult, WritableTxnMarkerResult, WritableTxnMarkerTopicResult,

@@ -8,7 +8,6 @@
 //! SaslAuthenticate, one at a time.
 
 use super::{Mechanism, OWN_PRINCIPAL};
-use crate::code::ErrorCode;
 use crate::ctx::Ctx;
 use crate::listener::Listener;
 use bytes::Bytes;
@@ -19,6 +18,7 @@ use systole_guard::Principal;
 use systole_identity::scram::{self, Exchange, First};
 use systole_identity::{plain, token};
 use systole_wire::ApiKey;
+use systole_wire::ErrorCode;
 use systole_world::Instant;
 
 /// What a client sends to say that it has understood the refusal of its token.

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use systole_broker::{Broker, BrokerConfig};
 use systole_telemetry::Metrics;
@@ -101,16 +101,37 @@ pub(crate) async fn eventually(mut holds: impl FnMut() -> bool, state: impl Fn()
     }
 }
 
+/// The files of a running node, all as they were at one moment: a file that was renamed or removed
+/// while others were copied would make a picture that no `kill -9` leaves.
 fn copy_dir(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_dir(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
+    let names = |dir: &Path| {
+        let mut all = Vec::new();
+        list(dir, &mut all);
+        all
+    };
+    for _ in 0..1_000 {
+        let before = names(from);
+        let copied = before.iter().all(|path| {
+            let target = to.join(path.strip_prefix(from).unwrap());
+            std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+            path.is_dir() || std::fs::copy(path, target).is_ok()
+        });
+        if copied && names(from) == before {
+            return;
         }
+        std::fs::remove_dir_all(to).unwrap();
+    }
+    panic!("the files of the node never rest");
+}
+
+/// Every path below a directory, in order; what vanishes meanwhile is left out.
+fn list(dir: &Path, all: &mut Vec<PathBuf>) {
+    let Ok(entries) = std::fs::read_dir(dir) else { return };
+    let mut entries: Vec<_> = entries.flatten().map(|it| it.path()).collect();
+    entries.sort();
+    for path in entries {
+        all.push(path.clone());
+        list(&path, all);
     }
 }
 

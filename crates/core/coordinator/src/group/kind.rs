@@ -1,0 +1,97 @@
+//! A group under one of the two protocols.
+//!
+//! Owns: what can be asked of either. Does not own: what only one can do (`coordinator` for classic
+//! groups, `consumer` for those of KIP-848).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use systole_group::{Retention, classic, consumer};
+use systole_wire::ErrorCode;
+use systole_world::Instant;
+
+#[derive(Debug)]
+pub(super) enum Kind {
+    Classic(Box<classic::Group>),
+    Consumer(Box<consumer::Group>),
+}
+
+impl Kind {
+    /// As ListGroups names it.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Classic(_) => "classic",
+            Self::Consumer(_) => "consumer",
+        }
+    }
+    pub(super) fn state_name(&self) -> &'static str {
+        match self {
+            Self::Classic(it) => it.state_name(),
+            Self::Consumer(it) => it.state_name(),
+        }
+    }
+    pub(super) fn protocol_type(&self) -> Arc<str> {
+        match self {
+            Self::Classic(it) => it.protocol_type(),
+            Self::Consumer(_) => "consumer".into(),
+        }
+    }
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Classic(it) => it.next_deadline(),
+            Self::Consumer(it) => it.next_deadline(),
+        }
+    }
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Classic(it) => it.bytes(),
+            Self::Consumer(it) => it.bytes(),
+        }
+    }
+    /// Nobody is in it, nor about to be: with no offsets either it may be forgotten.
+    pub(super) fn is_vacant(&self) -> bool {
+        match self {
+            Self::Classic(it) => it.is_vacant(),
+            Self::Consumer(it) => it.is_empty(),
+        }
+    }
+    /// A record of it may be in the log.
+    pub(super) fn was_saved(&self) -> bool {
+        match self {
+            Self::Classic(it) => it.was_saved(),
+            Self::Consumer(it) => it.exists(),
+        }
+    }
+    pub(super) fn may_delete(&self) -> Result<(), ErrorCode> {
+        match self {
+            Self::Classic(it) => it.may_delete(),
+            Self::Consumer(it) if it.is_empty() => Ok(()),
+            Self::Consumer(_) => Err(ErrorCode::NonEmptyGroup),
+        }
+    }
+    pub(super) fn may_delete_offsets(&self) -> Result<(), ErrorCode> {
+        match self {
+            Self::Classic(it) => it.may_delete_offsets(),
+            Self::Consumer(_) => Ok(()),
+        }
+    }
+    /// Does a member read `topic`? Yes if that cannot be known.
+    pub(super) fn is_subscribed(&self, topic: &str) -> bool {
+        match self {
+            Self::Classic(it) => it.is_subscribed(topic),
+            Self::Consumer(it) => it.is_subscribed(topic),
+        }
+    }
+    /// The topics whose offsets do not grow old in a consumer group.
+    pub(super) fn subscribed(&self) -> BTreeSet<Arc<str>> {
+        match self {
+            Self::Classic(_) => BTreeSet::new(),
+            Self::Consumer(it) => it.topics(),
+        }
+    }
+    pub(super) fn retention<'a>(&'a self, subscribed: &'a BTreeSet<Arc<str>>) -> Retention<'a> {
+        match self {
+            Self::Classic(it) => it.retention(),
+            Self::Consumer(_) => Retention::UnlessSubscribed(subscribed),
+        }
+    }
+}
