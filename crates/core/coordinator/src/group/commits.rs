@@ -3,14 +3,12 @@
 //! Owns: the order of an offset's record and its showing. Does not own: the offsets (`Offsets`),
 //! who may commit (`Group`).
 
-use super::consumer::pairs_of;
 use super::coordinator::{Coordinator, encoded};
 use super::journal::Durable;
 use super::kind::Kind;
 use super::slot::{Inner, Slot};
 use std::sync::Arc;
 use systole_group::classic::Caller;
-use systole_group::record::Pair;
 use systole_group::{Change, Committed, Offsets, Place, Retention, record};
 use systole_wire::ErrorCode;
 
@@ -118,7 +116,7 @@ impl Coordinator {
             let offsets = inner.offsets.places(None).into_iter().map(|place| (place, None));
             let offsets = offsets.map(|it| encoded(record::of_offset(&slot.id, &it)));
             let mut pairs = offsets.collect::<Result<Vec<_>, _>>()?;
-            pairs.extend(tombstones(slot, inner)?);
+            pairs.extend(inner.kind.tombstones(&slot.id)?);
             let appended = self.0.append(slot.partition, &pairs)?;
             self.0.remove(slot, inner);
             Ok(appended.durable)
@@ -165,7 +163,7 @@ impl Coordinator {
         if !inner.kind.is_vacant() || !inner.offsets.is_empty() {
             return;
         }
-        let tombstones = tombstones(slot, inner);
+        let tombstones = inner.kind.tombstones(&slot.id);
         match tombstones.and_then(|it| self.0.append(slot.partition, &it)) {
             Ok(_) => self.0.remove(slot, inner),
             Err(code) => tracing::warn!(code = code.name(), "a group could not be dropped"),
@@ -195,13 +193,5 @@ impl Coordinator {
     fn catch_up(&self, slot: &Slot, inner: &mut Inner) {
         inner.offsets.durable_below(self.0.journal.durable_end(slot.partition));
         self.0.weigh(inner);
-    }
-}
-
-/// What takes a group's own records back.
-fn tombstones(slot: &Slot, inner: &Inner) -> Result<Vec<Pair>, ErrorCode> {
-    match &inner.kind {
-        Kind::Classic(_) => Ok(vec![encoded(record::of_group(&slot.id, None))?]),
-        Kind::Consumer(group) => pairs_of(&slot.id, &group.end()),
     }
 }

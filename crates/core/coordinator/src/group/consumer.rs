@@ -1,24 +1,17 @@
 //! The coordinator's work with groups of KIP-848.
 //!
-//! Owns: the order of a group's facts and its answers, and the change of a group without members
-//! from one protocol to the other. Does not own: decisions (`systole_group::consumer`).
-//!
-//! A request changes the group at once and its facts are appended under the same lock. If they
-//! cannot be, the change is taken back. An answer leaves when everything that it may show is
-//! durable, the facts of earlier requests included.
+//! Owns: what each request asks of such a group, and the change of a group without members from one
+//! protocol to the other. Does not own: decisions (`systole_group::consumer`), records (`facts`).
 
 use super::coordinator::{Coordinator, Shared, answered, encoded, refuse_join};
+use super::facts::failed;
 use super::journal::Durable;
 use super::kind::Kind;
 use super::slot::{Inner, Slot};
-use futures_util::FutureExt as _;
-use std::future::ready;
 use std::sync::Arc;
 use systole_group::classic::{JoinAnswer, JoinRefused, SyncAnswer};
-use systole_group::consumer::{
-    Beat, Config, Described, Fact, Group, Heartbeat, Refused, Topic, Topics,
-};
-use systole_group::record::{self, Pair};
+use systole_group::consumer::{Beat, Config, Described, Group, Heartbeat, Refused, Topic, Topics};
+use systole_group::record;
 use systole_group::{Now, classic};
 use systole_kit::Uuid;
 use systole_wire::{ErrorCode, Rejected};
@@ -109,8 +102,7 @@ impl Shared {
         let fresh = Kind::Consumer(Box::new(Group::new(self.consumer_config())));
         let before = std::mem::replace(&mut inner.kind, fresh);
         if was_saved {
-            let tombstone = encoded(record::of_group(&slot.id, None)).map_err(failed)?;
-            inner.prefix.push(tombstone);
+            inner.prefix = before.tombstones(&slot.id).map_err(failed)?;
         }
         let answer = self.turn(slot, inner, turn).and_then(|it| it);
         inner.prefix.clear();
@@ -120,50 +112,17 @@ impl Shared {
         answer
     }
 
-    /// One turn of a consumer group: the change, its records, its next waking, its memory.
-    /// The outer error: the records could not be appended, and the change is taken back.
+    /// One turn of a consumer group.
     fn turn<R>(
         &self,
         slot: &Arc<Slot>,
         inner: &mut Inner,
         turn: impl FnOnce(&mut Group, &dyn Topics, Now) -> Result<R, Refused>,
     ) -> Result<Result<(R, Durable), Rejected>, Rejected> {
-        let now = self.now();
-        let Kind::Consumer(group) = &mut inner.kind else { return Err(absent(&slot.id)) };
-        let answer = turn(group, self.journal.topics(), now);
-        let answer = answer.map_err(|it| Rejected::new(it.code, it.message));
-        let stored = self.append_facts(slot, inner);
-        self.arm(slot, inner);
-        inner.group_bytes = slot.id.len() + inner.kind.bytes();
-        self.weigh(inner);
-        stored.map_err(failed)?;
-        let durable = inner.durable();
-        Ok(answer.map(|it| (it, durable)))
-    }
-
-    /// Appends what the group has to tell the log.
-    fn append_facts(&self, slot: &Slot, inner: &mut Inner) -> Result<(), ErrorCode> {
-        let Kind::Consumer(group) = &mut inner.kind else { return Ok(()) };
-        let facts = group.take_facts();
-        if facts.is_empty() {
-            return Ok(());
-        }
-        let mut pairs = std::mem::take(&mut inner.prefix);
-        let appended = pairs_of(&slot.id, &facts).and_then(|facts| {
-            pairs.extend(facts);
-            self.append(slot.partition, &pairs)
-        });
-        match appended {
-            Ok(appended) => {
-                group.appended();
-                inner.in_flight = Some(appended.durable.shared());
-                Ok(())
-            }
-            Err(code) => {
-                group.undo();
-                Err(code)
-            }
-        }
+        self.turn_by_facts(slot, inner, |kind, topics, now| match kind {
+            Kind::Consumer(group) => turn(group, topics, now).map_err(rejected),
+            Kind::Classic(_) => Err(absent(&slot.id)),
+        })
     }
 
     /// LeaveGroup on a consumer group: one result for each.
@@ -189,9 +148,7 @@ impl Shared {
         };
         if let Err(rejected) | Ok(Err(rejected)) = self.turn(slot, inner, late) {
             tracing::warn!(%rejected, "late members could not be fenced");
-            if let Kind::Consumer(group) = &mut inner.kind {
-                group.resume(self.now());
-            }
+            inner.kind.resume(self.now());
             self.arm(slot, inner);
         }
     }
@@ -255,7 +212,7 @@ impl Shared {
         }
         let members = group.hand_over(self.journal.topics());
         let next = classic::Group::taken_over(self.limits(), members, self.now());
-        let appended = pairs_of(&slot.id, &group.end()).and_then(|mut pairs| {
+        let appended = inner.kind.tombstones(&slot.id).and_then(|mut pairs| {
             pairs.push(encoded(record::of_group(&slot.id, Some(&next.saved_now())))?);
             self.append(slot.partition, &pairs)
         });
@@ -271,23 +228,13 @@ impl Shared {
 
     /// A consumer group without members makes place for a classic one.
     pub(super) fn become_classic(&self, slot: &Slot, inner: &mut Inner) -> Result<(), ErrorCode> {
-        if let Kind::Consumer(group) = &inner.kind {
-            if group.exists() {
-                self.append(slot.partition, &pairs_of(&slot.id, &group.end())?)?;
+        if let Kind::Consumer(_) = &inner.kind {
+            if inner.kind.was_saved() {
+                self.append(slot.partition, &inner.kind.tombstones(&slot.id)?)?;
             }
             inner.kind = Kind::Classic(Box::new(classic::Group::new(self.limits())));
         }
         Ok(())
-    }
-}
-
-impl Inner {
-    /// Ready once everything that a consumer group shows is durable.
-    fn durable(&self) -> Durable {
-        match &self.in_flight {
-            Some(it) => Box::pin(it.clone()),
-            None => Box::pin(ready(Ok(()))),
-        }
     }
 }
 
@@ -329,16 +276,11 @@ impl Topics for Seen<'_> {
     }
 }
 
-/// The records of facts, in order.
-pub(super) fn pairs_of(group_id: &str, facts: &[Fact]) -> Result<Vec<Pair>, ErrorCode> {
-    facts.iter().map(|it| encoded(record::of_fact(group_id, it))).collect()
+fn rejected(it: Refused) -> Rejected {
+    Rejected::new(it.code, it.message)
 }
 
 fn absent(group_id: &str) -> Rejected {
     let shown: String = group_id.chars().take(249).collect();
     Rejected::new(ErrorCode::GroupIdNotFound, format!("There is no consumer group {shown}."))
-}
-
-fn failed(code: ErrorCode) -> Rejected {
-    Rejected::new(code, "The group's records cannot be written now.")
 }

@@ -3,9 +3,11 @@
 //! Owns: what can be asked of either. Does not own: what only one can do (`coordinator` for classic
 //! groups, `consumer` for those of KIP-848).
 
+use super::coordinator::encoded;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use systole_group::{Retention, classic, consumer};
+use systole_group::record::{self, Pair};
+use systole_group::{Now, Retention, classic, consumer};
 use systole_wire::ErrorCode;
 use systole_world::Instant;
 
@@ -94,4 +96,44 @@ impl Kind {
             Self::Consumer(_) => Retention::UnlessSubscribed(subscribed),
         }
     }
+
+    /// The records of what changed since the last call. A classic group saves itself whole.
+    pub(super) fn take_pairs(&mut self, group_id: &str) -> Result<Vec<Pair>, ErrorCode> {
+        match self {
+            Self::Classic(_) => Ok(Vec::new()),
+            Self::Consumer(it) => pairs_of(group_id, &it.take_facts()),
+        }
+    }
+    /// The records taken last have their place in the log.
+    pub(super) fn appended(&mut self) {
+        match self {
+            Self::Classic(_) => {}
+            Self::Consumer(it) => it.appended(),
+        }
+    }
+    /// The records taken last have none: what they tell is taken back.
+    pub(super) fn undo(&mut self) {
+        match self {
+            Self::Classic(_) => {}
+            Self::Consumer(it) => it.undo(),
+        }
+    }
+    /// Sessions start anew. A classic group does so itself.
+    pub(super) fn resume(&mut self, now: Now) {
+        match self {
+            Self::Classic(_) => {}
+            Self::Consumer(it) => it.resume(now),
+        }
+    }
+    /// What takes the group's own records back.
+    pub(super) fn tombstones(&self, group_id: &str) -> Result<Vec<Pair>, ErrorCode> {
+        match self {
+            Self::Classic(_) => Ok(vec![encoded(record::of_group(group_id, None))?]),
+            Self::Consumer(it) => pairs_of(group_id, &it.end()),
+        }
+    }
+}
+
+fn pairs_of(group_id: &str, facts: &[consumer::Fact]) -> Result<Vec<Pair>, ErrorCode> {
+    facts.iter().map(|it| encoded(record::of_fact(group_id, it))).collect()
 }

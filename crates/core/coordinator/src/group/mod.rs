@@ -3,14 +3,15 @@
 //! Owns: the [`Coordinator`] of all groups, their settings, the topic `__consumer_offsets`
 //! ([`Store`]). Does not own: who belongs to a group and who reads what (`systole_group`), the
 //! answers on the wire (`api`).
-//! Reading order: [`Coordinator`] -> `kind` -> `consumer` -> `slot` -> `commits` -> `journal` ->
-//! `store` -> `replay`.
+//! Reading order: [`Coordinator`] -> `kind` -> `facts` -> `consumer` -> `slot` -> `commits` ->
+//! `journal` -> `store` -> `replay`.
 
 mod alarm;
 mod commits;
 mod config;
 mod consumer;
 mod coordinator;
+mod facts;
 mod journal;
 mod kind;
 mod replay;
