@@ -17,6 +17,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
     (
         "core",
         &[
+            "history",
             "wire",
             "log",
             "group",
@@ -42,7 +43,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
 const DOORS: [(&str, &[&str]); 2] =
     [("systole-log", &["catalogue", "coordinator", "broker"]), ("rdkafka", &["client"])];
 /// Crates without IO: pure functions and sans-IO protocols.
-const PURE: [&str; 6] = ["guard", "identity", "wire", "group", "transaction", "hl7"];
+const PURE: [&str; 7] = ["guard", "identity", "history", "wire", "group", "transaction", "hl7"];
 /// What would let them reach time, files and sockets.
 const OUTSIDE: [&str; 2] = ["systole-world", "tokio"];
 /// Tests of any crate may use the test kit, which stands above them all.
