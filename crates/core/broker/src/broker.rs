@@ -255,6 +255,8 @@ async fn maintain(ctx: Arc<Ctx>) {
         }
         let status = ctx.log.status();
         ctx.metrics.damaged.set(i64::try_from(status.damage.len()).unwrap_or(i64::MAX));
+        let uncompactable = i64::try_from(status.uncompactable).unwrap_or(i64::MAX);
+        ctx.metrics.partitions_uncompactable.set(uncompactable);
         ctx.metrics.log_in_trouble.set(i64::from(health(&status) != State::Ready));
         let (log, now) = (ctx.log.clone(), ctx.world.clock.now());
         let stopping = ctx.stopping.clone();
@@ -265,5 +267,6 @@ async fn maintain(ctx: Arc<Ctx>) {
         if spawn_blocking(round).await.is_err() {
             tracing::error!("a round of maintenance failed; the next one tries again");
         }
+        ctx.metrics.maintenance_rounds.inc();
     }
 }

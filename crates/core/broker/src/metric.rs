@@ -33,6 +33,10 @@ pub(crate) struct Metrics {
     pub(crate) denied: Counter,
     /// Ranges of records, groups and files that are damaged on disk.
     pub(crate) damaged: Gauge,
+    /// Partitions that grow because compaction gave up on them.
+    pub(crate) partitions_uncompactable: Gauge,
+    /// Rounds of retention and compaction; one that stands still has a disk in trouble.
+    pub(crate) maintenance_rounds: Counter,
     /// 1 while appends are refused or the disk is full.
     pub(crate) log_in_trouble: Gauge,
     apis: BTreeMap<ApiKey, OneApi>,
@@ -84,6 +88,12 @@ impl Metrics {
             not_proven: count("authentications_failed", "Proofs by SASL that did not hold"),
             denied: count("authorization_denied", denied),
             damaged: section.add("damaged", damaged, Gauge::default()),
+            partitions_uncompactable: section.add(
+                "partitions_uncompactable",
+                "Partitions that compaction leaves alone until the next start",
+                Gauge::default(),
+            ),
+            maintenance_rounds: count("maintenance_rounds", "Rounds of retention and compaction"),
             log_in_trouble: section.add("log_in_trouble", trouble, Gauge::default()),
             apis: api::TABLE.iter().map(one).collect(),
             answers: ErrorCode::ALL.iter().map(counter).collect(),

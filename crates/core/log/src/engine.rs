@@ -64,6 +64,8 @@ pub(crate) struct Engine {
     pub(crate) room: Notify,
     /// The compaction that is under way.
     pub(crate) pass: Mutex<Option<Pass>>,
+    /// Partitions on which compaction gave up since the start.
+    pub(crate) uncompactable: AtomicU64,
     next_key: AtomicU64,
     /// No producer that ever wrote has this id or a higher one.
     producers_end: AtomicI64,
@@ -152,6 +154,7 @@ impl Engine {
             out_of_space: AtomicBool::new(false),
             room: Notify::new(),
             pass: Mutex::default(),
+            uncompactable: AtomicU64::new(0),
             next_key: AtomicU64::new(0),
             producers_end: AtomicI64::new(0),
         }

@@ -50,6 +50,9 @@ pub struct Status {
     pub tail_bytes: u64,
     /// What a recovery would have to read of the write-ahead log.
     pub wal_bytes: u64,
+    /// Partitions that compaction leaves alone until the next start: their records are damaged, or
+    /// one batch has more keys than the table holds.
+    pub uncompactable: u64,
     pub damage: Vec<Damage>,
 }
 
@@ -244,6 +247,7 @@ impl Log {
             disk_full: self.engine.is_disk_full(),
             tail_bytes: self.engine.tail_bytes.load(Ordering::Relaxed),
             wal_bytes: self.engine.wal_bytes.load(Ordering::Relaxed),
+            uncompactable: self.engine.uncompactable.load(Ordering::Relaxed),
             damage: self.engine.damage.all(),
         }
     }

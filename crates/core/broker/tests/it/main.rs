@@ -4,6 +4,7 @@
 #![allow(dead_code)] // parts of the harness wait for their first user
 
 mod access;
+mod compaction;
 mod configs;
 mod consumer_groups;
 mod damage;

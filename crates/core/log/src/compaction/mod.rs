@@ -135,7 +135,7 @@ impl Engine {
             Ok(()) => {}
             Err(halt) => {
                 let pass = slot.take();
-                return note_halt(halt, pass.as_ref().map(|it| it.shared.as_ref()));
+                return self.note_halt(halt, pass.as_ref().map(|it| it.shared.as_ref()));
             }
         }
         if slot.as_ref().is_some_and(|it| it.rest.is_empty())
@@ -163,7 +163,7 @@ impl Engine {
         let Some((due, config, shared)) = best else { return Ok(None) };
         let pass = self.prepare(&due, (config, now), &shared, go_on);
         if let Err(Halt::GiveUp) = &pass {
-            lock(&shared.state).compaction_off = true;
+            self.give_up(&shared);
         }
         pass.map(Some)
     }
@@ -331,20 +331,29 @@ impl Engine {
     }
 }
 
-/// Whether to go on with others.
-fn note_halt(halt: Halt, shared: Option<&Shared>) -> bool {
-    match (halt, shared) {
-        (Halt::Overtaken, _) => true,
-        (Halt::GiveUp, Some(shared)) => {
-            lock(&shared.state).compaction_off = true;
-            true
+impl Engine {
+    /// Whether to go on with others.
+    fn note_halt(&self, halt: Halt, shared: Option<&Shared>) -> bool {
+        match (halt, shared) {
+            (Halt::Overtaken, _) => true,
+            (Halt::GiveUp, Some(shared)) => {
+                self.give_up(shared);
+                true
+            }
+            (Halt::Stopped | Halt::GiveUp, _) => false,
+            (Halt::Io(error), _) => {
+                // Nothing was changed. A full disk may pass; reads and appends find out the rest.
+                tracing::warn!(%error, "compaction failed; it is tried again later");
+                false
+            }
         }
-        (Halt::Stopped | Halt::GiveUp, _) => false,
-        (Halt::Io(error), _) => {
-            // Nothing was changed. A full disk may pass; reads and appends find out the rest.
-            tracing::warn!(%error, "compaction failed; it is tried again later");
-            false
-        }
+    }
+
+    fn give_up(&self, shared: &Shared) {
+        lock(&shared.state).compaction_off = true;
+        self.uncompactable.fetch_add(1, Ordering::Relaxed);
+        let partition = &shared.id;
+        tracing::warn!(?partition, "a partition is not compacted any more until the next start");
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use systole_kit::Timestamp;
@@ -354,6 +354,26 @@ fn aborted_records_go_first_and_markers_when_their_records_are_gone_and_the_hori
     let after = it.producer(4).unwrap();
     assert_eq!((after.epoch, after.transaction_start), (before.epoch, None));
     assert_eq!(it.bounds().last_stable, it.bounds().high_watermark);
+}
+
+#[test]
+fn a_damaged_partition_is_left_alone_and_told() {
+    let mut node = Node::new();
+    let it = node.open().unwrap();
+    let mut written = Vec::new();
+    for number in 0..60_u8 {
+        append(&node, &it, &[(number % 5, Some(number))], &mut written);
+    }
+    node.log().engine().checkpoint_now();
+    let is_segment = |it: &&(PathBuf, u64)| it.0.extension() == Some("log".as_ref());
+    let first = node.disk.files().iter().find(is_segment).unwrap().0.clone();
+    node.disk.flip(&first, 8 * 300);
+    let before = it.size_bytes();
+    node.compact();
+    assert_eq!((node.log().status().uncompactable, it.size_bytes()), (1, before));
+    append(&node, &it, &[(1, Some(1))], &mut written);
+    node.compact();
+    assert_eq!(node.log().status().uncompactable, 1, "it is told once");
 }
 
 /// Crashes between any two changes of the disk, with compaction always under way.
