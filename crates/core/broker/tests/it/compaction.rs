@@ -106,17 +106,24 @@ async fn read_all(client: &mut Client) -> Kept {
     }
 }
 
-/// Reads until no more than `count` records are left.
-async fn read_compacted(client: &mut Client, count: usize) -> Kept {
+/// Asks until the answer is yes.
+async fn eventually(wrong: &str, mut holds: impl AsyncFnMut() -> bool) {
     let deadline = tokio::time::Instant::now() + PATIENCE;
-    loop {
-        let kept = read_all(client).await;
-        if kept.len() <= count {
-            return kept;
-        }
-        assert!(tokio::time::Instant::now() < deadline, "{} records are left", kept.len());
+    while !holds().await {
+        assert!(tokio::time::Instant::now() < deadline, "{wrong} after {PATIENCE:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// Reads until no more than `count` records are left.
+async fn read_compacted(client: &mut Client, count: usize) -> Kept {
+    let mut kept = Kept::new();
+    eventually("too many records are left", async || {
+        kept = read_all(client).await;
+        kept.len() <= count
+    })
+    .await;
+    kept
 }
 
 /// The newest record of each key.
@@ -147,15 +154,14 @@ async fn a_deleted_key_leaves_with_its_tombstone_once_the_retention_of_deletes_i
     let (_harness, mut client) = start(&[("delete.retention.ms", "0")]).await;
     overwrite(&mut client, 1).await;
     assert_eq!(put(&mut client, record("a", None)).await.0, 0);
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    while newest(&read_all(&mut client).await).contains_key("a") {
-        assert!(tokio::time::Instant::now() < deadline, "the tombstone stays");
+    eventually("the tombstone stays", async || {
         // Other keys close its segment; the pass after the one that saw it first removes it.
         for key in ["b", "c", "d"].iter().cycle().take(12) {
             assert_eq!(put(&mut client, record(key, Some(99))).await.0, 0);
         }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+        !newest(&read_all(&mut client).await).contains_key("a")
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -164,11 +170,10 @@ async fn with_both_policies_old_segments_go_and_the_rest_is_compacted() {
     let (_harness, mut client) = start(&both).await;
     assert_eq!(put(&mut client, record("once", Some(7))).await.0, 0);
     overwrite(&mut client, 6).await;
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    while fetch(&mut client, 0).await.error_code != OFFSET_OUT_OF_RANGE {
-        assert!(tokio::time::Instant::now() < deadline, "the only record of its key stays");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    eventually("the only record of its key stays", async || {
+        fetch(&mut client, 0).await.error_code == OFFSET_OUT_OF_RANGE
+    })
+    .await;
 }
 
 #[tokio::test]
