@@ -20,6 +20,10 @@ pub trait Message: Field + Default {
         Self::FLEXIBLE_FROM.is_some_and(|it| version >= it)
     }
 
+    /// Tells the client how long it should send nothing; nothing in a message that has no such
+    /// field. Versions without it drop it.
+    fn set_throttle_time_ms(&mut self, _millis: i32) {}
+
     /// Reads one message and leaves the rest to the caller: [`Reader::expect_end`] refuses it.
     fn decode(from: &mut Reader, version: i16) -> Result<Self, DecodeError> {
         if !Self::VERSIONS.contains(&version) {

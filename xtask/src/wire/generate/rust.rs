@@ -7,6 +7,9 @@ use crate::wire::table::{Field, Message, Type, Versions};
 use anyhow::{Context as _, Result, bail};
 use std::fmt::Write as _;
 
+/// The field in which a response tells its client to rest.
+const THROTTLE_TIME: &str = "ThrottleTimeMs";
+
 /// A struct to be written: the message itself, one that a field defines, or a shared one.
 struct Struct<'a> {
     name: &'a str,
@@ -168,8 +171,16 @@ fn impl_message(message: &Message) -> Result<String> {
     let mut text = format!(
         "impl Message for {name} {{\nconst NAME: &'static str = \"{name}\";\n\
          const VERSIONS: RangeInclusive<i16> = {first}..={last};\n\
-         const FLEXIBLE_FROM: Option<i16> = {flexible};\n}}\n\n"
+         const FLEXIBLE_FROM: Option<i16> = {flexible};\n"
     );
+    if let Some(field) = message.fields.iter().find(|it| it.name == THROTTLE_TIME) {
+        let field = ident(&field.name);
+        write!(
+            text,
+            "\nfn set_throttle_time_ms(&mut self, millis: i32) {{\nself.{field} = millis;\n}}\n"
+        )?;
+    }
+    text += "}\n\n";
     if let (Some(api), "request") = (name.strip_suffix("Request"), message.kind.as_str()) {
         writeln!(
             text,

@@ -15,6 +15,10 @@ impl Message for AddOffsetsToTxnResponse {
     const NAME: &'static str = "AddOffsetsToTxnResponse";
     const VERSIONS: RangeInclusive<i16> = 0..=4;
     const FLEXIBLE_FROM: Option<i16> = Some(3);
+
+    fn set_throttle_time_ms(&mut self, millis: i32) {
+        self.throttle_time_ms = millis;
+    }
 }
 
 impl Field for AddOffsetsToTxnResponse {

@@ -27,6 +27,10 @@ impl Message for AddRaftVoterResponse {
     const NAME: &'static str = "AddRaftVoterResponse";
     const VERSIONS: RangeInclusive<i16> = 0..=1;
     const FLEXIBLE_FROM: Option<i16> = Some(0);
+
+    fn set_throttle_time_ms(&mut self, millis: i32) {
+        self.throttle_time_ms = millis;
+    }
 }
 
 impl Field for AddRaftVoterResponse {

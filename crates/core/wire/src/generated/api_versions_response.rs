@@ -40,6 +40,10 @@ impl Message for ApiVersionsResponse {
     const NAME: &'static str = "ApiVersionsResponse";
     const VERSIONS: RangeInclusive<i16> = 0..=4;
     const FLEXIBLE_FROM: Option<i16> = Some(3);
+
+    fn set_throttle_time_ms(&mut self, millis: i32) {
+        self.throttle_time_ms = millis;
+    }
 }
 
 impl Field for ApiVersionsResponse {

@@ -26,6 +26,10 @@ impl Message for CreateDelegationTokenResponse {
     const NAME: &'static str = "CreateDelegationTokenResponse";
     const VERSIONS: RangeInclusive<i16> = 1..=3;
     const FLEXIBLE_FROM: Option<i16> = Some(2);
+
+    fn set_throttle_time_ms(&mut self, millis: i32) {
+        self.throttle_time_ms = millis;
+    }
 }
 
 impl Field for CreateDelegationTokenResponse {

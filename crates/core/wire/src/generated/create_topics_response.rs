@@ -15,6 +15,10 @@ impl Message for CreateTopicsResponse {
     const NAME: &'static str = "CreateTopicsResponse";
     const VERSIONS: RangeInclusive<i16> = 2..=7;
     const FLEXIBLE_FROM: Option<i16> = Some(5);
+
+    fn set_throttle_time_ms(&mut self, millis: i32) {
+        self.throttle_time_ms = millis;
+    }
 }
 
 impl Field for CreateTopicsResponse {

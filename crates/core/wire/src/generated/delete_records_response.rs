@@ -15,6 +15,10 @@ impl Message for DeleteRecordsResponse {
     const NAME: &'static str = "DeleteRecordsResponse";
     const VERSIONS: RangeInclusive<i16> = 0..=2;
     const FLEXIBLE_FROM: Option<i16> = Some(2);
+
+    fn set_throttle_time_ms(&mut self, millis: i32) {
+        self.throttle_time_ms = millis;
+    }
 }
 
 impl Field for DeleteRecordsResponse {

@@ -15,6 +15,10 @@ impl Message for DeleteTopicsResponse {
     const NAME: &'static str = "DeleteTopicsResponse";
     const VERSIONS: RangeInclusive<i16> = 1..=6;
     const FLEXIBLE_FROM: Option<i16> = Some(4);
+
+    fn set_throttle_time_ms(&mut self, millis: i32) {
+        self.throttle_time_ms = millis;
+    }
 }
 
 impl Field for DeleteTopicsResponse {

@@ -29,6 +29,10 @@ impl Message for DescribeAclsResponse {
     const NAME: &'static str = "DescribeAclsResponse";
     const VERSIONS: RangeInclusive<i16> = 1..=3;
     const FLEXIBLE_FROM: Option<i16> = Some(2);
+
+    fn set_throttle_time_ms(&mut self, millis: i32) {
+        self.throttle_time_ms = millis;
+    }
 }
 
 impl Field for DescribeAclsResponse {

@@ -16,6 +16,10 @@ impl Message for DescribeGroupsResponse {
     const NAME: &'static str = "DescribeGroupsResponse";
     const VERSIONS: RangeInclusive<i16> = 0..=6;
     const FLEXIBLE_FROM: Option<i16> = Some(5);
+
+    fn set_throttle_time_ms(&mut self, millis: i32) {
+        self.throttle_time_ms = millis;
+    }
 }
 
 impl Field for DescribeGroupsResponse {

@@ -17,6 +17,10 @@ impl Message for DescribeLogDirsResponse {
     const NAME: &'static str = "DescribeLogDirsResponse";
     const VERSIONS: RangeInclusive<i16> = 1..=5;
     const FLEXIBLE_FROM: Option<i16> = Some(2);
+
+    fn set_throttle_time_ms(&mut self, millis: i32) {
+        self.throttle_time_ms = millis;
+    }
 }
 
 impl Field for DescribeLogDirsResponse {

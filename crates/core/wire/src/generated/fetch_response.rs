@@ -21,6 +21,10 @@ impl Message for FetchResponse {
     const NAME: &'static str = "FetchResponse";
     const VERSIONS: RangeInclusive<i16> = 4..=18;
     const FLEXIBLE_FROM: Option<i16> = Some(12);
+
+    fn set_throttle_time_ms(&mut self, millis: i32) {
+        self.throttle_time_ms = millis;
+    }
 }
 
 impl Field for FetchResponse {

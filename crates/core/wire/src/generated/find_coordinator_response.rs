@@ -42,6 +42,10 @@ impl Message for FindCoordinatorResponse {
     const NAME: &'static str = "FindCoordinatorResponse";
     const VERSIONS: RangeInclusive<i16> = 0..=6;
     const FLEXIBLE_FROM: Option<i16> = Some(3);
+
+    fn set_throttle_time_ms(&mut self, millis: i32) {
+        self.throttle_time_ms = millis;
+    }
 }
 
 impl Field for FindCoordinatorResponse {

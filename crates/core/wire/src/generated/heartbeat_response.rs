@@ -16,6 +16,10 @@ impl Message for HeartbeatResponse {
     const NAME: &'static str = "HeartbeatResponse";
     const VERSIONS: RangeInclusive<i16> = 0..=4;
     const FLEXIBLE_FROM: Option<i16> = Some(4);
+
+    fn set_throttle_time_ms(&mut self, millis: i32) {
+        self.throttle_time_ms = millis;
+    }
 }
 
 impl Field for HeartbeatResponse {

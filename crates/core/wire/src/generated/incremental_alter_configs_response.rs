@@ -15,6 +15,10 @@ impl Message for IncrementalAlterConfigsResponse {
     const NAME: &'static str = "IncrementalAlterConfigsResponse";
     const VERSIONS: RangeInclusive<i16> = 0..=1;
     const FLEXIBLE_FROM: Option<i16> = Some(1);
+
+    fn set_throttle_time_ms(&mut self, millis: i32) {
+        self.throttle_time_ms = millis;
+    }
 }
 
 impl Field for IncrementalAlterConfigsResponse {

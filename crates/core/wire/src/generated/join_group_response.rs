@@ -44,6 +44,10 @@ impl Message for JoinGroupResponse {
     const NAME: &'static str = "JoinGroupResponse";
     const VERSIONS: RangeInclusive<i16> = 0..=9;
     const FLEXIBLE_FROM: Option<i16> = Some(6);
+
+    fn set_throttle_time_ms(&mut self, millis: i32) {
+        self.throttle_time_ms = millis;
+    }
 }
 
 impl Field for JoinGroupResponse {

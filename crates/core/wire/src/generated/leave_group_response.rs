@@ -18,6 +18,10 @@ impl Message for LeaveGroupResponse {
     const NAME: &'static str = "LeaveGroupResponse";
     const VERSIONS: RangeInclusive<i16> = 0..=5;
     const FLEXIBLE_FROM: Option<i16> = Some(4);
+
+    fn set_throttle_time_ms(&mut self, millis: i32) {
+        self.throttle_time_ms = millis;
+    }
 }
 
 impl Field for LeaveGroupResponse {

@@ -16,6 +16,10 @@ impl Message for ListConfigResourcesResponse {
     const NAME: &'static str = "ListConfigResourcesResponse";
     const VERSIONS: RangeInclusive<i16> = 0..=1;
     const FLEXIBLE_FROM: Option<i16> = Some(0);
+
+    fn set_throttle_time_ms(&mut self, millis: i32) {
+        self.throttle_time_ms = millis;
+    }
 }
 
 impl Field for ListConfigResourcesResponse {

@@ -17,6 +17,10 @@ impl Message for ListGroupsResponse {
     const NAME: &'static str = "ListGroupsResponse";
     const VERSIONS: RangeInclusive<i16> = 0..=5;
     const FLEXIBLE_FROM: Option<i16> = Some(3);
+
+    fn set_throttle_time_ms(&mut self, millis: i32) {
+        self.throttle_time_ms = millis;
+    }
 }
 
 impl Field for ListGroupsResponse {

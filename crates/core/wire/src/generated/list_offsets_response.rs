@@ -16,6 +16,10 @@ impl Message for ListOffsetsResponse {
     const NAME: &'static str = "ListOffsetsResponse";
     const VERSIONS: RangeInclusive<i16> = 1..=11;
     const FLEXIBLE_FROM: Option<i16> = Some(6);
+
+    fn set_throttle_time_ms(&mut self, millis: i32) {
+        self.throttle_time_ms = millis;
+    }
 }
 
 impl Field for ListOffsetsResponse {

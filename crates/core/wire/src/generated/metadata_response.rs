@@ -40,6 +40,10 @@ impl Message for MetadataResponse {
     const NAME: &'static str = "MetadataResponse";
     const VERSIONS: RangeInclusive<i16> = 0..=13;
     const FLEXIBLE_FROM: Option<i16> = Some(9);
+
+    fn set_throttle_time_ms(&mut self, millis: i32) {
+        self.throttle_time_ms = millis;
+    }
 }
 
 impl Field for MetadataResponse {

@@ -16,6 +16,10 @@ impl Message for OffsetCommitResponse {
     const NAME: &'static str = "OffsetCommitResponse";
     const VERSIONS: RangeInclusive<i16> = 2..=10;
     const FLEXIBLE_FROM: Option<i16> = Some(8);
+
+    fn set_throttle_time_ms(&mut self, millis: i32) {
+        self.throttle_time_ms = millis;
+    }
 }
 
 impl Field for OffsetCommitResponse {

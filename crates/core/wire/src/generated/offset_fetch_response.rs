@@ -21,6 +21,10 @@ impl Message for OffsetFetchResponse {
     const NAME: &'static str = "OffsetFetchResponse";
     const VERSIONS: RangeInclusive<i16> = 1..=10;
     const FLEXIBLE_FROM: Option<i16> = Some(6);
+
+    fn set_throttle_time_ms(&mut self, millis: i32) {
+        self.throttle_time_ms = millis;
+    }
 }
 
 impl Field for OffsetFetchResponse {

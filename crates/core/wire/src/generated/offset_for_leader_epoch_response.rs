@@ -15,6 +15,10 @@ impl Message for OffsetForLeaderEpochResponse {
     const NAME: &'static str = "OffsetForLeaderEpochResponse";
     const VERSIONS: RangeInclusive<i16> = 2..=4;
     const FLEXIBLE_FROM: Option<i16> = Some(4);
+
+    fn set_throttle_time_ms(&mut self, millis: i32) {
+        self.throttle_time_ms = millis;
+    }
 }
 
 impl Field for OffsetForLeaderEpochResponse {

@@ -17,6 +17,10 @@ impl Message for ProduceResponse {
     const NAME: &'static str = "ProduceResponse";
     const VERSIONS: RangeInclusive<i16> = 3..=13;
     const FLEXIBLE_FROM: Option<i16> = Some(9);
+
+    fn set_throttle_time_ms(&mut self, millis: i32) {
+        self.throttle_time_ms = millis;
+    }
 }
 
 impl Field for ProduceResponse {

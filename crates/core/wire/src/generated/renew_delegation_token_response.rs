@@ -16,6 +16,10 @@ impl Message for RenewDelegationTokenResponse {
     const NAME: &'static str = "RenewDelegationTokenResponse";
     const VERSIONS: RangeInclusive<i16> = 1..=2;
     const FLEXIBLE_FROM: Option<i16> = Some(2);
+
+    fn set_throttle_time_ms(&mut self, millis: i32) {
+        self.throttle_time_ms = millis;
+    }
 }
 
 impl Field for RenewDelegationTokenResponse {

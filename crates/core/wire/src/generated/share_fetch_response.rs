@@ -19,6 +19,10 @@ impl Message for ShareFetchResponse {
     const NAME: &'static str = "ShareFetchResponse";
     const VERSIONS: RangeInclusive<i16> = 1..=2;
     const FLEXIBLE_FROM: Option<i16> = Some(0);
+
+    fn set_throttle_time_ms(&mut self, millis: i32) {
+        self.throttle_time_ms = millis;
+    }
 }
 
 impl Field for ShareFetchResponse {

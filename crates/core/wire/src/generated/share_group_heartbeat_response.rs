@@ -20,6 +20,10 @@ impl Message for ShareGroupHeartbeatResponse {
     const NAME: &'static str = "ShareGroupHeartbeatResponse";
     const VERSIONS: RangeInclusive<i16> = 1..=1;
     const FLEXIBLE_FROM: Option<i16> = Some(0);
+
+    fn set_throttle_time_ms(&mut self, millis: i32) {
+        self.throttle_time_ms = millis;
+    }
 }
 
 impl Field for ShareGroupHeartbeatResponse {

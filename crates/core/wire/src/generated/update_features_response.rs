@@ -30,6 +30,10 @@ impl Message for UpdateFeaturesResponse {
     const NAME: &'static str = "UpdateFeaturesResponse";
     const VERSIONS: RangeInclusive<i16> = 0..=2;
     const FLEXIBLE_FROM: Option<i16> = Some(0);
+
+    fn set_throttle_time_ms(&mut self, millis: i32) {
+        self.throttle_time_ms = millis;
+    }
 }
 
 impl Field for UpdateFeaturesResponse {
