@@ -8,10 +8,12 @@
 
 use crate::access;
 use crate::credential::{self, CredentialKey};
+use crate::quota;
 use crate::setting::Overrides;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use systole_guard::Rule;
+use systole_guard::quota::{Entity, Values};
 use systole_identity::scram::Credential;
 use systole_kit::{Timestamp, Uuid};
 use systole_wire::record::{self, BatchBuilder, BatchOptions, NewRecord, RecordSet};
@@ -25,6 +27,7 @@ const PRODUCER_IDS_KEY: &str = "producer-ids";
 const TOPIC_KEY_PREFIX: &str = "topic/";
 const CREDENTIAL_KEY_PREFIX: &str = "scram/";
 const ACCESS_KEY_PREFIX: &str = "access/";
+const QUOTA_KEY_PREFIX: &str = "quota/";
 
 /// One thing that is so from now on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +46,8 @@ pub(crate) enum Fact {
     AccessRemoved(Rule),
     Credential(CredentialKey, Credential),
     CredentialRemoved(CredentialKey),
+    /// All quotas of an entity; none removes it.
+    Quotas(Entity, Values),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +104,7 @@ impl Fact {
             Self::Credential(key, _) | Self::CredentialRemoved(key) => {
                 format!("{CREDENTIAL_KEY_PREFIX}{}", credential::write_key(key))
             }
+            Self::Quotas(entity, _) => format!("{QUOTA_KEY_PREFIX}{}", quota::write_key(entity)),
             Self::Topic(TopicFact { id, .. }) | Self::TopicDeleted(id) => {
                 format!("{TOPIC_KEY_PREFIX}{id}")
             }
@@ -113,6 +119,8 @@ impl Fact {
             Self::ProducerIds(end) => serde_json::to_vec(&ProducerIdsValue { end: *end }),
             Self::Access(_) => Ok(b"{}".to_vec()),
             Self::Credential(_, it) => serde_json::to_vec(&credential::Value::of(it)),
+            Self::Quotas(_, values) if values.is_empty() => return Ok(None),
+            Self::Quotas(_, values) => quota::write_value(values),
             Self::TopicDeleted(_) | Self::AccessRemoved(_) | Self::CredentialRemoved(_) => {
                 return Ok(None);
             }
@@ -153,6 +161,11 @@ impl Fact {
                     Some(b"{}") => Some(Self::Access(rule)),
                     Some(_) => None,
                 }
+            }
+            (_, value) if key.starts_with(QUOTA_KEY_PREFIX) => {
+                let entity = quota::read_key(key.strip_prefix(QUOTA_KEY_PREFIX)?)?;
+                let values = value.map_or(Some(Values::new()), quota::read_value)?;
+                Some(Self::Quotas(entity, values))
             }
             (_, value) => {
                 let id: Uuid = key.strip_prefix(TOPIC_KEY_PREFIX)?.parse().ok()?;
@@ -198,6 +211,7 @@ pub(crate) fn decode(batch: &[u8]) -> Result<Vec<Fact>, FactError> {
 mod tests {
     use super::*;
     use expect_test::expect;
+    use systole_guard::quota::{Bound, Key, Name};
     use systole_guard::{Operation, PatternType, Permission, ResourceType};
     use systole_identity::scram::Mechanism;
 
@@ -217,6 +231,12 @@ mod tests {
             Fact::AccessRemoved(rule()),
             Fact::Credential(alice(), secret()),
             Fact::CredentialRemoved(alice()),
+            Fact::Quotas(Entity::User(Name::Default), quotas()),
+            Fact::Quotas(everyones_tool(), quotas()),
+            Fact::Quotas(everyones_tool(), Values::new()),
+            Fact::Quotas(Entity::ClientId(Name::Of("tool".into())), Values::new()),
+            Fact::Quotas(Entity::Address(None), Values::new()),
+            Fact::Quotas(Entity::Address(Some([10, 0, 0, 1].into())), Values::new()),
         ];
         let batch = encode(&facts, Timestamp::from_millis(9)).unwrap();
         assert_eq!(decode(&batch).unwrap(), facts);
@@ -228,6 +248,25 @@ mod tests {
     fn secret() -> Credential {
         let (salt, server_key) = (vec![1, 2, 3], vec![8; 64]);
         Credential { salt, stored_key: vec![7; 64], server_key, iterations: 4096 }
+    }
+
+    fn everyones_tool() -> Entity {
+        Entity::Both { user: Name::Default, client_id: Name::Of("to\"ol".into()) }
+    }
+    fn quotas() -> Values {
+        let bound = |key, value| (key, Bound::new(key, value).unwrap());
+        Values::from([bound(Key::ProducerByteRate, 1024.0), bound(Key::RequestPercentage, 12.5)])
+    }
+
+    #[test]
+    fn the_format_of_quotas_is_stable() {
+        let fact = Fact::Quotas(everyones_tool(), quotas());
+        let value = String::from_utf8(fact.value().unwrap().unwrap()).unwrap();
+        expect![[r#"
+            quota/{"client-id":"to\"ol","user":null}
+            {"producer_byte_rate":1024.0,"request_percentage":12.5}
+        "#]]
+        .assert_eq(&format!("{}\n{value}\n", fact.key()));
     }
 
     fn rule() -> Rule {

@@ -1,4 +1,4 @@
-//! What one node knows of itself: topics with their settings, access lists, credentials.
+//! What one node knows of itself: topics with their settings, access lists, credentials, quotas.
 //!
 //! Owns: names, ids, counts, settings, their rules, and the journal that keeps them
 //! (`docs/formats/cluster-metadata.md`). Does not own: records (`log`), groups (`coordinator`),
@@ -16,6 +16,7 @@ pub mod internal;
 mod journal;
 mod name;
 pub mod plan;
+mod quota;
 pub mod setting;
 mod state;
 

@@ -9,6 +9,7 @@ use crate::setting::{Overrides, Settings};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use systole_guard::AccessList;
+use systole_guard::quota::Quotas;
 use systole_identity::scram::Credential;
 use systole_kit::Uuid;
 use systole_log::{PartitionConfig, PartitionId};
@@ -74,6 +75,7 @@ pub(crate) struct State {
     pub(crate) broker: Overrides,
     pub(crate) broker_default: Overrides,
     pub(crate) access: AccessList,
+    pub(crate) quotas: Quotas,
     pub(crate) credentials: BTreeMap<CredentialKey, Credential>,
     /// The first producer id that nobody has.
     pub(crate) producer_ids_end: i64,
@@ -98,6 +100,7 @@ impl State {
             Fact::CredentialRemoved(key) => {
                 self.credentials.remove(key);
             }
+            Fact::Quotas(entity, values) => self.quotas.put(entity, values.clone()),
             Fact::AccessRemoved(rule) => {
                 self.access.remove(rule);
             }
@@ -123,6 +126,8 @@ impl State {
         let credentials = self.credentials.iter();
         facts.extend(credentials.map(|(key, it)| Fact::Credential(key.clone(), it.clone())));
         facts.extend(self.access.rules().cloned().map(Fact::Access));
+        let quotas = self.quotas.all();
+        facts.extend(quotas.map(|(entity, it)| Fact::Quotas(entity.clone(), it.clone())));
         facts
     }
 

@@ -1,3 +1,5 @@
+//! Precedence, sharing and values of quotas.
+
 use super::*;
 use expect_test::expect;
 
