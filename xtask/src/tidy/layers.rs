@@ -12,7 +12,7 @@ use std::path::Path;
 /// From the lowest to the highest. A crate may name crates of lower layers and those before it in
 /// its own.
 const LAYERS: [(&str, &[&str]); 9] = [
-    ("foundation", &["kit", "world", "telemetry"]),
+    ("foundation", &["kit", "world", "telemetry", "fetch"]),
     ("security", &["guard", "identity", "keys"]),
     (
         "core",

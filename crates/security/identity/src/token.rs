@@ -4,15 +4,16 @@
 //! are read again, time (an argument).
 //! Reading order: [`Keys`] -> [`Expected`] -> [`Expected::check`].
 //!
-//! The algorithm comes from the key and never from the token: a token cannot choose how it is
-//! checked. Symmetric keys are not keys here. `exp`, `iss`, `aud` and the claim that names the user
-//! are required; times are numbers.
+//! A token cannot choose how it is checked: the algorithm is the key's, or where the provider does
+//! not say one (many do not), one of those that the configuration allows for keys of this kind.
+//! Symmetric keys are not keys here. `exp`, `iss`, `aud` and the claim that names the user are
+//! required; times are numbers.
 //!
 //! # Source  RFC 7519, RFC 7517, RFC 8725
 
-use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, JwkSet};
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
-use serde::Deserialize;
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
+use jsonwebtoken::{DecodingKey, Validation};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 use std::fmt;
 use std::time::Duration;
@@ -23,12 +24,56 @@ const TOKEN_BYTES_MAX: usize = 16 * 1024;
 /// Keys that one set may hold.
 const KEYS_MAX: usize = 100;
 
+/// How a provider may sign, by the names of JSON Web Algorithms. Symmetric ones are not among them:
+/// whoever can check those can sign too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Algorithm {
+    RS256,
+    RS384,
+    RS512,
+    PS256,
+    PS384,
+    PS512,
+    ES256,
+    ES384,
+    EdDSA,
+}
+
+impl Algorithm {
+    const fn jwt(self) -> jsonwebtoken::Algorithm {
+        use jsonwebtoken::Algorithm as A;
+        match self {
+            Self::RS256 => A::RS256,
+            Self::RS384 => A::RS384,
+            Self::RS512 => A::RS512,
+            Self::PS256 => A::PS256,
+            Self::PS384 => A::PS384,
+            Self::PS512 => A::PS512,
+            Self::ES256 => A::ES256,
+            Self::ES384 => A::ES384,
+            Self::EdDSA => A::EdDSA,
+        }
+    }
+
+    /// Whether a key of this kind can sign so.
+    fn is_for(self, key: &AlgorithmParameters) -> bool {
+        match (key, self) {
+            (AlgorithmParameters::RSA(_), it) => !matches!(it, Self::ES256 | Self::ES384 | Self::EdDSA),
+            (AlgorithmParameters::EllipticCurve(it), Self::ES256) => it.curve == EllipticCurve::P256,
+            (AlgorithmParameters::EllipticCurve(it), Self::ES384) => it.curve == EllipticCurve::P384,
+            (AlgorithmParameters::OctetKeyPair(_), it) => it == Self::EdDSA,
+            (AlgorithmParameters::OctetKey(_) | AlgorithmParameters::EllipticCurve(_), _) => false,
+        }
+    }
+}
+
 /// The keys with which the provider signs.
 pub struct Keys(Vec<Key>);
 
 struct Key {
     id: Option<String>,
-    algorithm: Algorithm,
+    /// Those that were allowed and fit; one if the provider says which.
+    algorithms: Vec<jsonwebtoken::Algorithm>,
     material: DecodingKey,
 }
 
@@ -43,15 +88,15 @@ impl fmt::Debug for Keys {
 pub enum NotKeys {
     #[error("it is no JWKS: {0}")]
     Syntax(#[from] serde_json::Error),
-    #[error("no key in it is public, for signatures, and says its algorithm (`alg`)")]
+    #[error("no key in it is public, for signatures, and of an algorithm that is allowed")]
     NoneUsable,
     #[error("it has more than {KEYS_MAX} keys")]
     TooMany,
 }
 
 impl Keys {
-    /// Reads a JWKS. Keys that cannot be used here are left out.
-    pub fn read(text: &[u8]) -> Result<Self, NotKeys> {
+    /// Reads a JWKS. Keys that cannot be used here, or not by `allowed`, are left out.
+    pub fn read(text: &[u8], allowed: &[Algorithm]) -> Result<Self, NotKeys> {
         // One by one: a key of a kind that is not known yet must not spoil the others.
         #[derive(Deserialize)]
         struct Set {
@@ -62,8 +107,7 @@ impl Keys {
             return Err(NotKeys::TooMany);
         }
         let known = set.keys.into_iter().filter_map(|it| serde_json::from_value(it).ok());
-        let set = JwkSet { keys: known.collect() };
-        let keys: Vec<_> = set.keys.iter().filter_map(Key::of).collect();
+        let keys: Vec<_> = known.filter_map(|it| Key::of(&it, allowed)).collect();
         if keys.is_empty() { Err(NotKeys::NoneUsable) } else { Ok(Self(keys)) }
     }
 
@@ -77,12 +121,21 @@ impl Keys {
 }
 
 impl Key {
-    fn of(jwk: &Jwk) -> Option<Self> {
-        let is_public = !matches!(jwk.algorithm, AlgorithmParameters::OctetKey(_));
-        let name = jwk.common.key_algorithm.filter(|_| is_public)?;
-        let algorithm: Algorithm = name.to_string().parse().ok()?;
+    fn of(jwk: &Jwk, allowed: &[Algorithm]) -> Option<Self> {
+        if jwk.common.public_key_use.as_ref().is_some_and(|it| *it != PublicKeyUse::Signature) {
+            return None;
+        }
+        let said = match jwk.common.key_algorithm {
+            None => None,
+            Some(it) => Some(it.to_string().parse::<jsonwebtoken::Algorithm>().ok()?),
+        };
+        let fitting = allowed.iter().filter(|it| it.is_for(&jwk.algorithm)).map(|it| it.jwt());
+        let algorithms: Vec<_> = fitting.filter(|it| said.is_none_or(|said| said == *it)).collect();
+        if algorithms.is_empty() {
+            return None;
+        }
         let material = DecodingKey::from_jwk(jwk).ok()?;
-        Some(Self { id: jwk.common.key_id.clone(), algorithm, material })
+        Some(Self { id: jwk.common.key_id.clone(), algorithms, material })
     }
 }
 
@@ -112,7 +165,7 @@ pub enum Refused {
     /// Newer keys may have it.
     #[error("its key is not known")]
     UnknownKey,
-    #[error("its algorithm is not that of its key")]
+    #[error("its algorithm is not that of its key, or not allowed")]
     Algorithm,
     #[error("its signature, issuer or audience does not hold, or a required claim is absent")]
     Claims,
@@ -149,10 +202,10 @@ impl Expected {
             return Err(Refused::Malformed);
         }
         let key = keys.find(head.kid.as_deref()).ok_or(Refused::UnknownKey)?;
-        if head.alg != key.algorithm {
+        if !key.algorithms.contains(&head.alg) {
             return Err(Refused::Algorithm);
         }
-        let mut validation = Validation::new(key.algorithm);
+        let mut validation = Validation::new(head.alg);
         validation.set_issuer(&[&self.issuer]);
         validation.set_audience(&[&self.audience]);
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);

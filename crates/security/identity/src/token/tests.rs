@@ -3,7 +3,7 @@
 use super::*;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
-use jsonwebtoken::{EncodingKey, Header};
+use jsonwebtoken::{Algorithm as Jwa, EncodingKey, Header};
 use rcgen::PublicKeyData as _;
 use serde_json::json;
 
@@ -22,15 +22,21 @@ impl Provider {
         json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": id, "x": x})
     }
     fn keys(&self) -> Keys {
-        Keys::read(json!({"keys": [self.jwk("k1")]}).to_string().as_bytes()).unwrap()
+        read(&json!([self.jwk("k1")]), &ALL).unwrap()
     }
     fn sign(&self, head: &Value, claims: &Value) -> String {
         let part = |it: &Value| BASE64URL.encode(it.to_string());
         let text = format!("{}.{}", part(head), part(claims));
         let key = EncodingKey::from_ed_der(&self.pair.serialize_der());
-        let signature = jsonwebtoken::crypto::sign(text.as_bytes(), &key, Algorithm::EdDSA);
+        let signature = jsonwebtoken::crypto::sign(text.as_bytes(), &key, Jwa::EdDSA);
         format!("{text}.{}", signature.unwrap())
     }
+}
+
+const ALL: [Algorithm; 3] = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
+
+fn read(keys: &Value, allowed: &[Algorithm]) -> Result<Keys, NotKeys> {
+    Keys::read(json!({ "keys": keys }).to_string().as_bytes(), allowed)
 }
 
 fn head() -> Value {
@@ -108,7 +114,7 @@ fn a_token_cannot_choose_how_it_is_checked() {
     assert_eq!(check(&keys, &none("RS256")), Err(Refused::Algorithm));
     // The public key as the secret of an HMAC: the old confusion.
     let secret = EncodingKey::from_secret(provider.pair.der_bytes());
-    let header = Header { kid: Some("k1".into()), ..Header::new(Algorithm::HS256) };
+    let header = Header { kid: Some("k1".into()), ..Header::new(Jwa::HS256) };
     let token = jsonwebtoken::encode(&header, &claims(), &secret).unwrap();
     assert_eq!(check(&keys, &token), Err(Refused::Algorithm));
     let stranger = Provider::new();
@@ -128,25 +134,38 @@ fn a_token_cannot_choose_how_it_is_checked() {
 }
 
 #[test]
-fn only_public_keys_that_say_their_algorithm_are_keys() {
+fn only_public_keys_for_signatures_are_keys() {
     let provider = Provider::new();
-    let set = |keys: Value| Keys::read(json!({ "keys": keys }).to_string().as_bytes());
     let secret = json!({"kty": "oct", "alg": "HS256", "kid": "k1", "k": "c2VjcmV0"});
-    let silent = without(provider.jwk("k1"), "alg");
-    assert!(matches!(set(json!([secret, silent])), Err(NotKeys::NoneUsable)));
+    let encrypts = with(provider.jwk("k1"), "use", json!("enc"));
+    assert!(matches!(read(&json!([secret, encrypts]), &ALL), Err(NotKeys::NoneUsable)));
     let odd = json!({"kty": "PQ", "alg": "ML-DSA-65", "kid": "k2"});
-    assert_eq!(set(json!([odd, provider.jwk("k1")])).unwrap().0.len(), 1);
-    assert!(matches!(Keys::read(b"<html>"), Err(NotKeys::Syntax(_))));
+    assert_eq!(read(&json!([odd, provider.jwk("k1")]), &ALL).unwrap().0.len(), 1);
+    assert!(matches!(Keys::read(b"<html>", &ALL), Err(NotKeys::Syntax(_))));
     let many = vec![provider.jwk("k1"); KEYS_MAX + 1];
-    assert!(matches!(set(json!(many)), Err(NotKeys::TooMany)));
+    assert!(matches!(read(&json!(many), &ALL), Err(NotKeys::TooMany)));
+}
+
+#[test]
+fn only_allowed_algorithms_check_tokens() {
+    let provider = Provider::new();
+    let token = provider.sign(&head(), &claims());
+    let silent = json!([without(provider.jwk("k1"), "alg")]);
+    assert!(check(&read(&silent, &ALL).unwrap(), &token).is_ok(), "the kind of the key says it");
+    for keys in [json!([provider.jwk("k1")]), silent] {
+        let not_this_one = read(&keys, &[Algorithm::RS256, Algorithm::ES256]);
+        assert!(matches!(not_this_one, Err(NotKeys::NoneUsable)), "{keys}");
+    }
+    let lying = json!([with(provider.jwk("k1"), "alg", json!("RS256"))]);
+    assert!(matches!(read(&lying, &ALL), Err(NotKeys::NoneUsable)));
 }
 
 #[test]
 fn the_token_stands_behind_bearer() {
-    let read = |it: &'static str| read_bearer(it.as_bytes()).ok();
-    assert_eq!(read("n,,\u{1}auth=Bearer a.b.c\u{1}\u{1}"), Some("a.b.c"));
-    assert_eq!(read("n,a=x,\u{1}host=h\u{1}auth=bearer a.b.c\u{1}k=v\u{1}\u{1}"), Some("a.b.c"));
+    let bearer = |it: &'static str| read_bearer(it.as_bytes()).ok();
+    assert_eq!(bearer("n,,\u{1}auth=Bearer a.b.c\u{1}\u{1}"), Some("a.b.c"));
+    assert_eq!(bearer("n,a=x,\u{1}host=h\u{1}auth=bearer a.b.c\u{1}k=v\u{1}\u{1}"), Some("a.b.c"));
     for wrong in ["", "n,,", "y,,\u{1}auth=Bearer x\u{1}", "n,,\u{1}auth=Basic x\u{1}\u{1}"] {
-        assert_eq!(read(wrong), None, "{wrong:?}");
+        assert_eq!(bearer(wrong), None, "{wrong:?}");
     }
 }
