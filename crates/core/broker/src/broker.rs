@@ -9,6 +9,7 @@ use crate::doors::{OwnAccess, open_security, watch_files};
 use crate::fetch_budget::FetchBudget;
 use crate::fetch_session::FetchSessions;
 use crate::metric::Metrics;
+use crate::sasl::Sasl;
 use crate::server::{REFUSAL_LOG_INTERVAL, Seldom, Server};
 use std::io;
 use std::net::SocketAddr;
@@ -143,6 +144,7 @@ impl Broker {
         let doors = sockets.into_iter().zip(listeners.iter().cloned()).collect();
         let server = Server::start(Arc::clone(&ctx), doors).map_err(cannot_listen)?;
         server.attach(watch_files(Arc::clone(&ctx), listeners));
+        server.attach(Sasl::watch_keys(Arc::clone(&ctx)));
         server.attach(maintain(Arc::clone(&ctx)));
         server.attach(ctx.groups.clone().run(ctx.stopping.clone()));
         server.attach(ctx.transactions.clone().run(ctx.stopping.clone()));

@@ -59,7 +59,7 @@ pub(crate) async fn open_security(
     opening.await?
 }
 
-/// Takes up changed certificates and keys until the node stops.
+/// Takes up changed certificates until the node stops.
 pub(crate) async fn watch_files(ctx: Arc<Ctx>, listeners: Vec<Arc<Listener>>) {
     loop {
         tokio::select! {
@@ -79,6 +79,5 @@ pub(crate) async fn watch_files(ctx: Arc<Ctx>, listeners: Vec<Arc<Listener>>) {
                 _ => {}
             }
         }
-        ctx.sasl.read_keys(&ctx).await;
     }
 }

@@ -29,6 +29,9 @@ pub(crate) struct Metrics {
     /// Callers who proved by SASL who they are, and those who did not.
     pub(crate) proven: Counter,
     pub(crate) not_proven: Counter,
+    /// When the provider's keys were read last, in seconds since 1970; 0: never.
+    pub(crate) token_keys_read_at: Gauge,
+    pub(crate) token_keys_failed: Counter,
     /// Requests, or items of them, that access lists refused.
     pub(crate) denied: Counter,
     /// Ranges of records, groups and files that are damaged on disk.
@@ -69,6 +72,8 @@ impl Metrics {
         let broken = "Connections closed because the peer did not keep the protocol";
         let paused =
             "Requests that had to wait for the budget of bytes in flight or for room in the log";
+        let keys_read = "When the provider's keys were read last, in seconds since 1970";
+        let keys_failed = "Attempts to read the provider's keys that failed";
         let denied = "Questions that access lists answered with no";
         let one = |api: &api::Api| {
             let of = [("api", api.key.name())];
@@ -86,6 +91,8 @@ impl Metrics {
             reading_paused: count("reading_paused", paused),
             proven: count("authentications", "Proofs by SASL that held"),
             not_proven: count("authentications_failed", "Proofs by SASL that did not hold"),
+            token_keys_read_at: section.add("token_keys_read_at", keys_read, Gauge::default()),
+            token_keys_failed: count("token_keys_failed", keys_failed),
             denied: count("authorization_denied", denied),
             damaged: section.add("damaged", damaged, Gauge::default()),
             partitions_uncompactable: section.add(

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
+use systole_fetch::Url;
+use systole_identity::token::Algorithm;
 use systole_kit::Problems;
 use systole_world::SecretRef;
 
@@ -66,9 +68,29 @@ pub struct SaslConfig {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OauthConfig {
-    /// The provider's public keys (JWKS). Read again when it changes, and when a token names a key
-    /// that is not in it.
-    pub keys_file: PathBuf,
+    /// Where the provider publishes its keys (JWKS): an `https` URL, or an `http` one on loopback.
+    /// This or `keys_file`. Kafka: `sasl.oauthbearer.jwks.endpoint.url`.
+    #[serde(default)]
+    pub keys_url: Option<String>,
+    /// The authorities that vouch for `keys_url`, in PEM. Absent: those that the system trusts.
+    #[serde(default)]
+    pub keys_ca_file: Option<PathBuf>,
+    /// How often `keys_url` is asked again; a token with an unknown key asks at once, at most every
+    /// 10 seconds. At least `1s`. Kafka: `sasl.oauthbearer.jwks.endpoint.refresh.ms`.
+    #[serde(default = "default_refresh", with = "humantime_serde")]
+    pub keys_refresh_interval: Duration,
+    /// How long keys count when newer ones cannot be read; then every token is refused. At least
+    /// `keys_refresh_interval`.
+    #[serde(default = "default_age", with = "humantime_serde")]
+    pub keys_age_max: Duration,
+    /// The provider's keys (JWKS) in a file. Read again every `reload_interval`, and when a token
+    /// names a key that is not in it.
+    #[serde(default)]
+    pub keys_file: Option<PathBuf>,
+    /// How tokens may be signed: `RS256`, `RS384`, `RS512`, `PS256`, `PS384`, `PS512`, `ES256`,
+    /// `ES384`, `EdDSA`. Others are refused, whatever the provider publishes.
+    #[serde(default = "default_algorithms")]
+    pub algorithms: BTreeSet<Algorithm>,
     /// The `iss` that a token must have.
     pub issuer: String,
     /// The `aud` that a token must have, among others.
@@ -81,6 +103,61 @@ pub struct OauthConfig {
     pub clock_skew: Duration,
 }
 
+impl OauthConfig {
+    /// Tokens of `issuer` for `audience`; where its keys are is yet to be said.
+    pub fn new(issuer: impl Into<String>, audience: impl Into<String>) -> Self {
+        Self {
+            keys_url: None,
+            keys_ca_file: None,
+            keys_refresh_interval: default_refresh(),
+            keys_age_max: default_age(),
+            keys_file: None,
+            algorithms: default_algorithms(),
+            issuer: issuer.into(),
+            audience: audience.into(),
+            user_claim: default_claim(),
+            clock_skew: default_skew(),
+        }
+    }
+
+    fn check(&self, rule: &mut impl FnMut(bool, &str, &str, &str)) {
+        let one = self.keys_url.is_some() != self.keys_file.is_some();
+        let wrong = "must have either keys_url or keys_file";
+        rule(one, "oauth", wrong, "say where the provider's keys are");
+        if let Some(Err(error)) = self.keys_url.as_deref().map(Url::read) {
+            let cure = "write https://HOST/PATH, or http:// on loopback";
+            rule(false, "oauth.keys_url", &format!("cannot be used: {error}"), cure);
+        }
+        let lone = self.keys_ca_file.is_none() || self.keys_url.is_some();
+        rule(lone, "oauth.keys_ca_file", "is not used without keys_url", "leave it out");
+        let refresh = self.keys_refresh_interval;
+        let often = refresh >= Duration::from_secs(1);
+        rule(often, "oauth.keys_refresh_interval", "is below a second", "use at least 1s");
+        let cure = "use at least keys_refresh_interval";
+        rule(self.keys_age_max >= refresh, "oauth.keys_age_max", "is below the interval", cure);
+        let some = !self.algorithms.is_empty();
+        rule(some, "oauth.algorithms", "is empty", "name those that the provider signs by");
+        let skew = self.clock_skew <= Duration::from_mins(5);
+        rule(skew, "oauth.clock_skew", "is above five minutes", "use at most 5m");
+        for (place, value) in [
+            ("oauth.issuer", &self.issuer),
+            ("oauth.audience", &self.audience),
+            ("oauth.user_claim", &self.user_claim),
+        ] {
+            rule(!value.is_empty(), place, "is empty", "say what tokens must have");
+        }
+    }
+}
+
+const fn default_refresh() -> Duration {
+    Duration::from_hours(1)
+}
+const fn default_age() -> Duration {
+    Duration::from_hours(24)
+}
+fn default_algorithms() -> BTreeSet<Algorithm> {
+    [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA].into()
+}
 fn default_claim() -> String {
     "sub".to_owned()
 }
@@ -109,7 +186,7 @@ impl SaslConfig {
         };
         rule(!self.mechanisms.is_empty(), "mechanisms", "is empty", "name at least one");
         let has_oauth = self.mechanisms.contains(&Mechanism::OauthBearer);
-        let cure = "name keys_file, issuer and audience";
+        let cure = "name keys_url or keys_file, issuer and audience";
         rule(!has_oauth || self.oauth.is_some(), "oauth", "is missing", cure);
         let second = Duration::from_secs(1);
         let lasts = self.reauthenticate_after.is_none_or(|it| it >= second);
@@ -118,15 +195,7 @@ impl SaslConfig {
         rule(delay, "failure_delay", "is above a minute", "use at most 1m");
         rule(!self.users.contains_key(""), "users", "has a user without a name", "name it");
         if let Some(it) = &self.oauth {
-            let skew = it.clock_skew <= Duration::from_mins(5);
-            rule(skew, "oauth.clock_skew", "is above five minutes", "use at most 5m");
-            for (place, value) in [
-                ("oauth.issuer", &it.issuer),
-                ("oauth.audience", &it.audience),
-                ("oauth.user_claim", &it.user_claim),
-            ] {
-                rule(!value.is_empty(), place, "is empty", "say what tokens must have");
-            }
+            it.check(&mut rule);
         }
     }
 }

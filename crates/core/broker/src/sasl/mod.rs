@@ -1,36 +1,32 @@
 //! Who callers are, by SASL.
 //!
-//! Owns: the users known from the start, the provider's keys, and (in [`session`]) what a
-//! connection has proved. Does not own: the proofs themselves (`identity`), credentials made by
-//! Kafka's APIs (`topic`), connections (`server`).
-//! Reading order: [`config`] -> [`Sasl`] -> [`session`].
+//! Owns: the users known from the start, the provider's keys (in [`provider`]), and (in
+//! [`session`]) what a connection has proved. Does not own: the proofs themselves (`identity`),
+//! credentials made by Kafka's APIs (`topic`), connections (`server`).
+//! Reading order: [`config`] -> [`Sasl`] -> [`session`] -> [`provider`].
 
 pub(crate) mod config;
+pub(crate) mod provider;
 pub(crate) mod session;
 
 use crate::ctx::Ctx;
 use crate::server::{REFUSAL_LOG_INTERVAL, Seldom};
 pub use config::{Mechanism, OauthConfig, SaslConfig};
+pub use provider::KeysError;
+use provider::Provider;
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::Arc;
 use systole_identity::scram::{self, Credential};
-use systole_identity::token::{Expected, Keys, NotKeys, Proven, Refused};
+use systole_identity::token::{Proven, Refused};
 use systole_identity::{NotProven, Secret};
 use systole_kit::Code;
-use systole_world::{Disk, Instant, Open, World};
+use systole_world::{Disk, Open, World};
 
 /// The principal of the node's own services. No SASL user has this kind.
 pub(crate) const OWN_PRINCIPAL: &str = "Service:systole";
 /// The name under which they log in, on their own listener alone.
 pub(crate) const OWN_USER: &str = "systole";
-/// An unknown key makes us read the keys again no more often than this.
-const KEYS_READ_INTERVAL_MIN: Duration = Duration::from_secs(10);
-/// Largest file of keys, in bytes.
-const KEYS_BYTES_MAX: usize = 1024 * 1024;
-pub(crate) const KEYS_KEPT: Code = Code::new(2017);
-
 /// What all connections of the node share.
 #[derive(Debug)]
 pub(crate) struct Sasl {
@@ -39,7 +35,7 @@ pub(crate) struct Sasl {
     own_password: Secret,
     /// Makes the salts of users who are not there.
     nobody: [u8; 32],
-    tokens: Option<Tokens>,
+    provider: Option<Provider>,
     /// Failed proofs in the log.
     pub(crate) failed: Seldom,
 }
@@ -50,14 +46,6 @@ struct User {
     scram: [Credential; 2],
 }
 
-#[derive(Debug)]
-struct Tokens {
-    settings: OauthConfig,
-    expected: Expected,
-    keys: RwLock<Arc<Keys>>,
-    read_at: Mutex<Instant>,
-}
-
 /// What keeps SASL from starting.
 #[derive(Debug, thiserror::Error)]
 pub enum SaslError {
@@ -65,14 +53,6 @@ pub enum SaslError {
     Password { user: String, source: systole_world::secret::Unreadable },
     #[error("the keys in {path} cannot be used: {source}")]
     Keys { path: String, source: KeysError },
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum KeysError {
-    #[error(transparent)]
-    Io(#[from] std::io::Error),
-    #[error(transparent)]
-    Content(#[from] NotKeys),
 }
 
 impl SaslError {
@@ -97,13 +77,13 @@ impl Sasl {
         world.random.fill(&mut random);
         let own_password = Secret::new(hex(&random));
         world.random.fill(&mut random);
-        let tokens = settings.oauth.as_ref().map(|it| Tokens::open(it, world)).transpose()?;
+        let provider = settings.oauth.as_ref().map(|it| Provider::open(it, world)).transpose()?;
         Ok(Self {
             users,
             own: User::new(own_password.clone(), world),
             own_password,
             nobody: random,
-            tokens,
+            provider,
             failed: Seldom::new(REFUSAL_LOG_INTERVAL),
         })
     }
@@ -139,30 +119,15 @@ impl Sasl {
     }
 
     /// Checks a token; a key that is not known makes us look for newer keys.
-    pub(crate) async fn check_token(&self, ctx: &Arc<Ctx>, token: &str) -> Result<Proven, Refused> {
-        let tokens = self.tokens.as_ref().ok_or(Refused::Malformed)?;
-        let first = tokens.check(ctx, token);
-        if first != Err(Refused::UnknownKey) || !tokens.may_read(&ctx.world) {
-            return first;
-        }
-        self.read_keys(ctx).await;
-        tokens.check(ctx, token)
+    pub(crate) async fn check_token(&self, ctx: &Ctx, token: &str) -> Result<Proven, Refused> {
+        let provider = self.provider.as_ref().ok_or(Refused::Malformed)?;
+        provider.check(ctx, token).await
     }
 
-    /// Reads the keys again; those at hand stay if that fails.
-    pub(crate) async fn read_keys(&self, ctx: &Arc<Ctx>) {
-        let Some(tokens) = &self.tokens else { return };
-        let (settings, disk) = (tokens.settings.clone(), Arc::clone(&ctx.world.disk));
-        let read = tokio::task::spawn_blocking(move || read_keys(&settings, &*disk)).await;
-        match read {
-            Ok(Ok(keys)) => {
-                *tokens.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
-            }
-            Ok(Err(error)) => {
-                let text = "the provider's keys were not read anew; those at hand stay";
-                tracing::warn!(code = %KEYS_KEPT, %error, "{text}");
-            }
-            Err(_) => {} // the node stops
+    /// Follows the provider's keys until the node stops.
+    pub(crate) async fn watch_keys(ctx: Arc<Ctx>) {
+        if let Some(provider) = &ctx.sasl.provider {
+            provider.watch(&ctx).await;
         }
     }
 }
@@ -178,49 +143,6 @@ impl User {
         let scram = scram::Mechanism::ALL.map(credential);
         Self { password, scram }
     }
-}
-
-impl Tokens {
-    fn open(settings: &OauthConfig, world: &World) -> Result<Self, SaslError> {
-        let keys = read_keys(settings, &*world.disk)?;
-        let expected = Expected {
-            issuer: settings.issuer.clone(),
-            audience: settings.audience.clone(),
-            user_claim: settings.user_claim.clone(),
-            skew: settings.clock_skew,
-        };
-        Ok(Self {
-            settings: settings.clone(),
-            expected,
-            keys: RwLock::new(Arc::new(keys)),
-            read_at: Mutex::new(world.clock.instant()),
-        })
-    }
-
-    fn check(&self, ctx: &Ctx, token: &str) -> Result<Proven, Refused> {
-        let keys = Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner));
-        self.expected.check(&keys, token, ctx.world.clock.now())
-    }
-
-    /// Whether it is time to read the keys for someone who may be making keys up.
-    fn may_read(&self, world: &World) -> bool {
-        let mut read_at = self.read_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = world.clock.instant();
-        let is_due = read_at.plus(KEYS_READ_INTERVAL_MIN) <= now;
-        if is_due {
-            *read_at = now;
-        }
-        is_due
-    }
-}
-
-fn read_keys(settings: &OauthConfig, disk: &dyn Disk) -> Result<Keys, SaslError> {
-    let read = || -> Result<Keys, KeysError> {
-        let bytes = read_file(disk, &settings.keys_file, KEYS_BYTES_MAX)?;
-        Ok(Keys::read(&bytes)?)
-    };
-    let path = settings.keys_file.display().to_string();
-    read().map_err(|source| SaslError::Keys { path, source })
 }
 
 /// All of a file that is no larger than `max` bytes.
