@@ -54,14 +54,13 @@ fn read(disk: &dyn Disk, named: Option<PathBuf>) -> io::Result<RootCertStore> {
         Some(path) => path,
         None => system_file(disk)?,
     };
-    let failed = |error: io::Error| {
-        io::Error::new(error.kind(), format!("{}: {error}", path.display()))
-    };
+    let failed =
+        |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
     let pem = read_file(disk, &path).map_err(failed)?;
     let mut roots = RootCertStore::empty();
     // One that this library cannot read must not take the others away.
-    let (added, _) =
-        roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok));
+    let (added, _) = roots
+        .add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok));
     if added == 0 {
         return Err(failed(io::Error::other("holds no certificate")));
     }

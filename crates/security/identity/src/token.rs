@@ -58,9 +58,15 @@ impl Algorithm {
     /// Whether a key of this kind can sign so.
     fn is_for(self, key: &AlgorithmParameters) -> bool {
         match (key, self) {
-            (AlgorithmParameters::RSA(_), it) => !matches!(it, Self::ES256 | Self::ES384 | Self::EdDSA),
-            (AlgorithmParameters::EllipticCurve(it), Self::ES256) => it.curve == EllipticCurve::P256,
-            (AlgorithmParameters::EllipticCurve(it), Self::ES384) => it.curve == EllipticCurve::P384,
+            (AlgorithmParameters::RSA(_), it) => {
+                !matches!(it, Self::ES256 | Self::ES384 | Self::EdDSA)
+            }
+            (AlgorithmParameters::EllipticCurve(it), Self::ES256) => {
+                it.curve == EllipticCurve::P256
+            }
+            (AlgorithmParameters::EllipticCurve(it), Self::ES384) => {
+                it.curve == EllipticCurve::P384
+            }
             (AlgorithmParameters::OctetKeyPair(_), it) => it == Self::EdDSA,
             (AlgorithmParameters::OctetKey(_) | AlgorithmParameters::EllipticCurve(_), _) => false,
         }

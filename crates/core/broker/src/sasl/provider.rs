@@ -163,12 +163,13 @@ impl Provider {
 
     /// Follows the keys until the node stops.
     pub(crate) async fn watch(&self, ctx: &Ctx) {
+        let interval = self.interval.max(ctx.config.reload_interval);
         let following = async {
             loop {
                 let now = ctx.world.clock.instant();
                 let read_at = self.known.read().unwrap_or_else(PoisonError::into_inner).read_at;
                 let mut turn = self.turn.lock().await;
-                if read_at.is_none_or(|it| it.plus(self.interval) <= now) {
+                if read_at.is_none_or(|it| it.plus(interval) <= now) {
                     self.read(ctx, &mut turn).await;
                 }
                 drop(turn);

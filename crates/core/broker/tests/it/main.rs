@@ -19,6 +19,7 @@ mod metadata;
 mod offsets;
 mod one_node;
 mod produce;
+mod provider;
 mod questions;
 mod records;
 mod sasl;

@@ -17,26 +17,29 @@ use systole_wire::message::{ListGroupsRequest, SaslAuthenticateResponse};
 use systole_world::World;
 use systole_world::sim::HandClock;
 
-const NOW: i64 = 1_700_000_000;
+pub(crate) const NOW: i64 = 1_700_000_000;
 const SASL_AUTHENTICATION_FAILED: i16 = 58;
 
-struct Provider {
+pub(crate) struct Provider {
     pair: rcgen::KeyPair,
     id: &'static str,
 }
 
 impl Provider {
-    fn new(id: &'static str) -> Self {
+    pub(crate) fn new(id: &'static str) -> Self {
         Self { pair: rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap(), id }
     }
-    fn publish(&self, path: &Path) {
+    pub(crate) fn keys(&self) -> String {
         let x = BASE64URL.encode(self.pair.der_bytes());
         let (kty, crv, alg) = ("OKP", "Ed25519", "EdDSA");
         let key = json!({"kty": kty, "crv": crv, "alg": alg, "kid": self.id, "x": x});
-        std::fs::write(path, json!({ "keys": [key] }).to_string()).unwrap();
+        json!({ "keys": [key] }).to_string()
+    }
+    fn publish(&self, path: &Path) {
+        std::fs::write(path, self.keys()).unwrap();
     }
     /// A token of `user` for so many seconds from [`NOW`].
-    fn token(&self, user: &str, seconds: i64) -> String {
+    pub(crate) fn token(&self, user: &str, seconds: i64) -> String {
         let part = |it: serde_json::Value| BASE64URL.encode(it.to_string());
         let head = part(json!({"alg": "EdDSA", "typ": "JWT", "kid": self.id}));
         let (iss, aud, exp) = ("https://id.example", "systole", NOW + seconds);
@@ -55,28 +58,25 @@ async fn node(provider: &Provider, keys: &Path) -> (Harness, Arc<HandClock>) {
     let harness = sasl_node_in(world, |it| {
         it.sasl.mechanisms.insert(Mechanism::OauthBearer);
         it.sasl.oauth = Some(OauthConfig {
-            keys_file: keys.to_owned(),
-            issuer: "https://id.example".into(),
-            audience: "systole".into(),
-            user_claim: "sub".into(),
-            clock_skew: Duration::from_secs(30),
+            keys_file: Some(keys.to_owned()),
+            ..OauthConfig::new("https://id.example", "systole")
         });
     })
     .await;
     (harness, clock)
 }
 
-async fn show(client: &mut Client, token: &str) -> SaslAuthenticateResponse {
+pub(crate) async fn show(client: &mut Client, token: &str) -> SaslAuthenticateResponse {
     assert_eq!(client.handshake("OAUTHBEARER").await, 0);
     client.prove(format!("n,,\u{1}auth=Bearer {token}\u{1}\u{1}")).await
 }
 
-async fn works(client: &mut Client) -> bool {
+pub(crate) async fn works(client: &mut Client) -> bool {
     client.call(5, ListGroupsRequest::default()).await.error_code == 0
 }
 
 /// The refusal is told in the mechanism's own words first, then by Kafka's code.
-async fn is_refused(client: &mut Client, token: &str) {
+pub(crate) async fn is_refused(client: &mut Client, token: &str) {
     let answer = show(client, token).await;
     assert_eq!(answer.error_code, 0);
     assert_eq!(answer.auth_bytes, &br#"{"status":"invalid_token"}"#[..]);
