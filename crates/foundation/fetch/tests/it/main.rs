@@ -57,8 +57,8 @@ impl Site {
         Self { port, dir }
     }
 
-    fn ca_file(&self) -> Option<PathBuf> {
-        Some(self.dir.path().join("ca.crt"))
+    fn ca_file(&self) -> PathBuf {
+        self.dir.path().join("ca.crt")
     }
     async fn get(&self, ca_file: Option<PathBuf>) -> Result<String, Error> {
         let url = Url::read(&format!("https://localhost:{}/keys?v=1", self.port)).unwrap();
@@ -72,18 +72,18 @@ impl Site {
 #[tokio::test]
 async fn a_document_comes_from_a_server_that_the_named_authority_vouches_for() {
     let site = Site::open("localhost", "HTTP/1.1 200 OK\r\n\r\n{}".into()).await;
-    assert_eq!(site.get(site.ca_file()).await.unwrap(), "{}");
+    assert_eq!(site.get(Some(site.ca_file())).await.unwrap(), "{}");
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n";
     let site = Site::open("localhost", chunked.into()).await;
-    assert_eq!(site.get(site.ca_file()).await.unwrap(), "{}");
+    assert_eq!(site.get(Some(site.ca_file())).await.unwrap(), "{}");
 }
 
 #[tokio::test]
 async fn a_server_that_nobody_vouches_for_gets_no_request() {
     let site = Site::open("localhost", "HTTP/1.1 200 OK\r\n\r\n{}".into()).await;
     let other = Site::open("other.example", "HTTP/1.1 200 OK\r\n\r\n{}".into()).await;
-    assert!(matches!(site.get(other.ca_file()).await, Err(Error::Tls(_))), "another authority");
-    assert!(matches!(other.get(other.ca_file()).await, Err(Error::Tls(_))), "another name");
+    assert!(matches!(site.get(Some(other.ca_file())).await, Err(Error::Tls(_))), "another authority");
+    assert!(matches!(other.get(Some(other.ca_file())).await, Err(Error::Tls(_))), "another name");
     let absent = site.dir.path().join("absent.crt");
     assert!(matches!(site.get(Some(absent)).await, Err(Error::Roots(_))));
     let empty = site.dir.path().join("empty.crt");
@@ -95,9 +95,9 @@ async fn a_server_that_nobody_vouches_for_gets_no_request() {
 async fn an_answer_that_is_too_large_or_leads_elsewhere_is_refused() {
     let large = format!("HTTP/1.1 200 OK\r\n\r\n{}", "x".repeat(1001));
     let site = Site::open("localhost", large).await;
-    assert!(matches!(site.get(site.ca_file()).await, Err(Error::TooLarge(1000))));
+    assert!(matches!(site.get(Some(site.ca_file())).await, Err(Error::TooLarge(1000))));
     let redirect = "HTTP/1.1 301 Moved Permanently\r\nLocation: https://elsewhere/\r\n\r\n";
     let site = Site::open("localhost", redirect.into()).await;
-    let refused = site.get(site.ca_file()).await.unwrap_err();
+    let refused = site.get(Some(site.ca_file())).await.unwrap_err();
     assert_eq!(refused.to_string(), "the server answered 301 Moved Permanently");
 }
