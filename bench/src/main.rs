@@ -3,10 +3,11 @@
 //! Owns: starting both, driving both with the same programs in turn, the table of ratios. Does not
 //! own: judging; a timed test would fail on a noisy machine and prove nothing on a quiet one.
 //! Reading order: [`plan`] -> [`system`] -> [`java`], [`raw`], [`librdkafka`],
-//! [`transactions`], [`start`] -> [`figures`] -> [`report`].
+//! [`transactions`], [`compaction`], [`start`] -> [`figures`] -> [`report`].
 #![allow(clippy::disallowed_methods)] // a measuring tool: it reads the clock and starts programs
 #![allow(clippy::print_stdout, clippy::print_stderr)] // its output is its purpose
 
+mod compaction;
 mod figures;
 mod java;
 mod librdkafka;

@@ -6,7 +6,7 @@
 use crate::figures::Figures;
 use crate::report::Report;
 use crate::system::{Programs, Running, System};
-use crate::{java, librdkafka, probe, raw, start, transactions};
+use crate::{compaction, java, librdkafka, probe, raw, start, transactions};
 use anyhow::Context as _;
 use clap::Args;
 use std::collections::BTreeMap;
@@ -56,10 +56,12 @@ pub(crate) enum Measure {
     OneTransactionEach,
     OneTransactionEachBy64,
     TransactionsShare,
+    CompactionSeconds,
+    CompactionP99,
 }
 
 impl Measure {
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::JavaProduce1Kib,
         Self::JavaProduce100,
         Self::JavaConsume100,
@@ -78,6 +80,8 @@ impl Measure {
         Self::OneTransactionEach,
         Self::OneTransactionEachBy64,
         Self::TransactionsShare,
+        Self::CompactionSeconds,
+        Self::CompactionP99,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -104,9 +108,14 @@ impl Measure {
             Self::TransactionsShare => {
                 "16 KiB batches, transactions of 100 ms over none, one in flight"
             }
+            Self::CompactionSeconds => "compaction of 1 GiB, a tenth live, from asking to done, s",
+            Self::CompactionP99 => "compaction, p99 of appends beside it over that before",
         }
     }
 }
+
+/// Written with ten versions of each key, then compacted, whatever the scale.
+const COMPACTED_MIB: u64 = 1024;
 
 pub(crate) type Results = BTreeMap<(Measure, System), Figures>;
 
@@ -166,7 +175,13 @@ impl Bench<'_> {
                 self.put(p99, latency.p99_ms);
             }
         }
-        self.transactions(address)
+        self.transactions(address)?;
+        if self.wanted(Measure::CompactionSeconds) {
+            let compaction = compaction::measure(address, COMPACTED_MIB)?;
+            self.put(Measure::CompactionSeconds, compaction.seconds);
+            self.put(Measure::CompactionP99, compaction.p99_over_quiet);
+        }
+        Ok(())
     }
 
     fn transactions(&mut self, address: SocketAddr) -> anyhow::Result<()> {

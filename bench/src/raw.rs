@@ -66,17 +66,23 @@ impl Connection {
         self.answer::<R>(version)
     }
 
-    /// Sends a ready-made produce request until its partition has a leader: Apache Kafka answers
-    /// the creation of a topic before that.
-    fn produce_when_led(&mut self, frame: &[u8]) -> anyhow::Result<()> {
+    /// Sends a produce request until its partition has a leader: Apache Kafka answers the creation
+    /// of a topic before that.
+    pub(crate) fn produce_when_led(&mut self, request: &ProduceRequest) -> anyhow::Result<()> {
         let until = Instant::now() + LEADER_WAIT_MAX;
         loop {
-            self.0.write_all(frame)?;
-            match expect_accepted(&self.answer::<ProduceRequest>(PRODUCE_VERSION)?) {
+            match self.append(request) {
                 Err(_) if Instant::now() < until => std::thread::sleep(Duration::from_millis(20)),
-                outcome => return outcome,
+                outcome => return outcome.map(|_| ()),
             }
         }
+    }
+
+    /// How long an accepted append took.
+    pub(crate) fn append(&mut self, request: &ProduceRequest) -> anyhow::Result<Duration> {
+        let start = Instant::now();
+        expect_accepted(&self.call(request, PRODUCE_VERSION)?)?;
+        Ok(start.elapsed())
     }
 
     fn answer<R: Request>(&mut self, version: i16) -> anyhow::Result<R::Response> {
@@ -109,7 +115,7 @@ fn frame<R: Request>(request: &R, version: i16) -> anyhow::Result<Bytes> {
     Ok(framed.freeze())
 }
 
-fn produce_request(topic: &str, partition: i32, batch: Bytes) -> ProduceRequest {
+pub(crate) fn produce_request(topic: &str, partition: i32, batch: Bytes) -> ProduceRequest {
     let data = PartitionProduceData {
         index: partition,
         records: Some(batch),
@@ -126,6 +132,10 @@ fn produce_request(topic: &str, partition: i32, batch: Bytes) -> ProduceRequest 
         topic_data: vec![topic],
         ..ProduceRequest::default()
     }
+}
+
+pub(crate) fn produce_frame(topic: &str, partition: i32, batch: Bytes) -> anyhow::Result<Bytes> {
+    frame(&produce_request(topic, partition, batch), PRODUCE_VERSION)
 }
 
 fn batch(values: &[&[u8]]) -> anyhow::Result<Bytes> {
@@ -165,7 +175,7 @@ pub(crate) fn topics(address: SocketAddr, count: u32) -> anyhow::Result<f64> {
     let batch = batch(&[&[b'v'; 100]])?;
     for number in 0..count {
         let request = produce_request(&format!("many-{number}"), 0, batch.clone());
-        connection.produce_when_led(&frame(&request, PRODUCE_VERSION)?)?;
+        connection.produce_when_led(&request)?;
     }
     Ok(start.elapsed().as_secs_f64())
 }
@@ -185,15 +195,26 @@ pub(crate) fn produce(address: SocketAddr, partitions: i32, mebibytes: u64) -> a
     let value = vec![b'v'; RECORD_BYTES];
     let records = usize::try_from(BATCH_BYTES)? / (RECORD_BYTES + 8);
     let batch = batch(&vec![value.as_slice(); records])?;
-    let frames = (0..partitions)
-        .map(|it| frame(&produce_request(&topic, it, batch.clone()), PRODUCE_VERSION))
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    let requests = usize::try_from(mebibytes * 1024 * 1024 / BATCH_BYTES)?;
-
     let mut connection = Connection::to(address)?;
-    for frame in &frames {
-        connection.produce_when_led(frame)?;
+    let mut frames = Vec::new();
+    for partition in 0..partitions {
+        connection.produce_when_led(&produce_request(&topic, partition, batch.clone()))?;
+        frames.push(produce_frame(&topic, partition, batch.clone())?);
     }
+    let requests = usize::try_from(mebibytes * 1024 * 1024 / BATCH_BYTES)?;
+    let took = pump(address, frames, requests)?;
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52 bytes")]
+    Ok((requests * batch.len()) as f64 / 1e6 / took.as_secs_f64())
+}
+
+/// Sends `requests` ready-made ones, round and round, with [`WINDOW_REQUESTS`] on the way, until
+/// each is acknowledged.
+pub(crate) fn pump(
+    address: SocketAddr,
+    frames: Vec<Bytes>,
+    requests: usize,
+) -> anyhow::Result<Duration> {
+    let mut connection = Connection::to(address)?;
     let mut sending = connection.0.try_clone()?;
     let (window, answered) = mpsc::sync_channel(WINDOW_REQUESTS);
     let start = Instant::now();
@@ -210,12 +231,11 @@ pub(crate) fn produce(address: SocketAddr, partitions: i32, mebibytes: u64) -> a
     }
     let took = start.elapsed();
     sender.join().map_err(|_| anyhow::anyhow!("the sender panicked"))??;
-    #[expect(clippy::cast_precision_loss, reason = "far below 2^52 bytes")]
-    Ok((requests * batch.len()) as f64 / 1e6 / took.as_secs_f64())
+    Ok(took)
 }
 
 /// Waits until it is time for the `number`th of `per_second` events.
-fn pace(start: Instant, number: u64, per_second: u64) -> Instant {
+pub(crate) fn pace(start: Instant, number: u64, per_second: u64) -> Instant {
     let due = start + Duration::from_nanos(number * 1_000_000_000 / per_second);
     std::thread::sleep(due.saturating_duration_since(Instant::now()));
     due
@@ -229,9 +249,7 @@ pub(crate) fn latency(address: SocketAddr, records: u64) -> anyhow::Result<Laten
     let (mut samples, begin) = (Vec::new(), Instant::now());
     for number in 0..records {
         pace(begin, number, 1_000);
-        let start = Instant::now();
-        expect_accepted(&connection.call(&request, PRODUCE_VERSION)?)?;
-        samples.push(start.elapsed().as_secs_f64() * 1e3);
+        samples.push(connection.append(&request)?.as_secs_f64() * 1e3);
     }
     Ok(Latency::of(&mut samples))
 }
