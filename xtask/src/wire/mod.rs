@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 pub(crate) enum Command {
     /// Reads the message definitions inside Kafka's jars and rewrites `tables/`.
     Import {
-        /// The jars `kafka-clients`, `kafka-group-coordinator`, `kafka-transaction-coordinator`.
+        /// The jars `kafka-clients`, `kafka-group-coordinator`, `kafka-share-coordinator`,
+        /// `kafka-transaction-coordinator`.
         #[arg(required = true)]
         jars: Vec<PathBuf>,
     },

@@ -181,6 +181,10 @@ pub mod share_group_target_assignment_member_key;
 pub mod share_group_target_assignment_member_value;
 pub mod share_group_target_assignment_metadata_key;
 pub mod share_group_target_assignment_metadata_value;
+pub mod share_snapshot_key;
+pub mod share_snapshot_value;
+pub mod share_update_key;
+pub mod share_update_value;
 pub mod snapshot_footer_record;
 pub mod snapshot_header_record;
 pub mod streams_group_current_member_assignment_key;
@@ -394,6 +398,10 @@ pub use share_group_target_assignment_member_key::ShareGroupTargetAssignmentMemb
 pub use share_group_target_assignment_member_value::ShareGroupTargetAssignmentMemberValue;
 pub use share_group_target_assignment_metadata_key::ShareGroupTargetAssignmentMetadataKey;
 pub use share_group_target_assignment_metadata_value::ShareGroupTargetAssignmentMetadataValue;
+pub use share_snapshot_key::ShareSnapshotKey;
+pub use share_snapshot_value::ShareSnapshotValue;
+pub use share_update_key::ShareUpdateKey;
+pub use share_update_value::ShareUpdateValue;
 pub use snapshot_footer_record::SnapshotFooterRecord;
 pub use snapshot_header_record::SnapshotHeaderRecord;
 pub use streams_group_current_member_assignment_key::StreamsGroupCurrentMemberAssignmentKey;
@@ -610,6 +618,10 @@ pub(crate) static ENTRIES: &[Entry] = &[
     Entry::of::<ShareGroupTargetAssignmentMemberValue>("coordinator-value", Some(13)),
     Entry::of::<ShareGroupTargetAssignmentMetadataKey>("coordinator-key", Some(12)),
     Entry::of::<ShareGroupTargetAssignmentMetadataValue>("coordinator-value", Some(12)),
+    Entry::of::<ShareSnapshotKey>("coordinator-key", Some(0)),
+    Entry::of::<ShareSnapshotValue>("coordinator-value", Some(0)),
+    Entry::of::<ShareUpdateKey>("coordinator-key", Some(1)),
+    Entry::of::<ShareUpdateValue>("coordinator-value", Some(1)),
     Entry::of::<SnapshotFooterRecord>("data", None),
     Entry::of::<SnapshotHeaderRecord>("data", None),
     Entry::of::<StreamsGroupCurrentMemberAssignmentKey>("coordinator-key", Some(22)),
