@@ -1,10 +1,10 @@
-//! Consumer groups: who belongs to a group, who reads what, and how far each got.
+//! Groups: who belongs to one, who reads what, and how far each got.
 //!
-//! Owns: the life of a group ([`classic::Group`], [`consumer::Group`]), its committed offsets
-//! ([`Offsets`]), and their records in `__consumer_offsets` ([`record`]). Does not own: the answers
-//! on the wire, locks, timers and the topic (the broker), partition assignment in a classic group
-//! (its leader).
-//! Reading order: [`classic`] -> [`consumer`] -> [`offsets`] -> [`record`].
+//! Owns: the life of a group ([`classic::Group`], [`consumer::Group`], [`share::Group`]), its
+//! committed offsets ([`Offsets`]), and their records in `__consumer_offsets` ([`record`]). Does not
+//! own: the answers on the wire, locks, timers and the topics (the coordinator), partition
+//! assignment in a classic group (its leader).
+//! Reading order: [`classic`] -> [`consumer`] -> [`share`] -> [`offsets`] -> [`record`].
 //! Bytes: `docs/formats/consumer-offsets.md`.
 //!
 //! Invariants
@@ -17,6 +17,7 @@ pub mod consumer;
 mod now;
 pub mod offsets;
 pub mod record;
+pub mod share;
 
 pub use now::Now;
 pub use offsets::{Change, Committed, Offsets, Place, Retention, check_metadata};

@@ -60,6 +60,8 @@ mod resource;
 mod rule;
 mod sasl_authenticate;
 mod sasl_handshake;
+mod share_group_describe;
+mod share_group_heartbeat;
 mod sync_group;
 mod txn_offset_commit;
 mod write_txn_markers;
@@ -135,6 +137,8 @@ pub(crate) static TABLE: &[Api] = &[
     Api::of::<consumer_group_describe::ConsumerGroupDescribe>(),
     Api::of::<list_config_resources::ListConfigResources>(),
     Api::of::<describe_topic_partitions::DescribeTopicPartitions>(),
+    Api::of::<share_group_heartbeat::ShareGroupHeartbeat>(),
+    Api::of::<share_group_describe::ShareGroupDescribe>(),
 ];
 
 /// One Kafka API.

@@ -87,8 +87,8 @@ async fn close(harness: &mut Harness) {
     harness.restart().await;
 }
 
-#[tokio::test]
-async fn every_api_refuses_who_may_nothing_with_kafkas_code() {
+/// What each API answers to whom nothing is allowed, one a line.
+async fn refusals() -> String {
     let mut harness = open_node().await;
     close(&mut harness).await;
     let mut client = harness.client().await;
@@ -102,6 +102,12 @@ async fn every_api_refuses_who_may_nothing_with_kafkas_code() {
         let code = code.unwrap_or_else(|| panic!("{name} has no row in questions.rs"));
         writeln!(table, "{name}: {code}").unwrap();
     }
+    table
+}
+
+#[tokio::test]
+async fn every_api_refuses_who_may_nothing_with_kafkas_code() {
+    let table = refusals().await;
     expect![[r#"
         Produce: 29
         Fetch: 29
@@ -156,6 +162,8 @@ async fn every_api_refuses_who_may_nothing_with_kafkas_code() {
         ConsumerGroupDescribe: 30
         ListConfigResources: 31
         DescribeTopicPartitions: 29
+        ShareGroupHeartbeat: 30
+        ShareGroupDescribe: 30
     "#]]
     .assert_eq(&table);
 }

@@ -23,6 +23,7 @@ mod provider;
 mod questions;
 mod records;
 mod sasl;
+mod share_groups;
 mod start;
 mod table;
 mod tls;

@@ -244,5 +244,7 @@ async fn every_right_opens_what_it_opens_in_kafka_and_nothing_else() {
         ConsumerGroupDescribe: 30 GROUP READ, GROUP DELETE, GROUP DESCRIBE
         ListConfigResources: 31 CLUSTER DESCRIBE_CONFIGS, CLUSTER ALTER_CONFIGS
         DescribeTopicPartitions: 29 TOPIC READ, TOPIC WRITE, TOPIC DELETE, TOPIC ALTER, TOPIC DESCRIBE
+        ShareGroupHeartbeat: 30
+        ShareGroupDescribe: 30 GROUP READ, GROUP DELETE, GROUP DESCRIBE
     "#]].assert_eq(&asked.table().await);
 }

@@ -115,6 +115,16 @@ impl Questions {
         let request =
             ConsumerGroupDescribeRequest { group_ids: vec!["g".into()], ..Default::default() };
         self.ask(1, request, |it| it.groups[0].error_code).await;
+        let request = ShareGroupHeartbeatRequest {
+            group_id: "g".into(),
+            member_id: "m".into(),
+            subscribed_topic_names: Some(vec!["t".into()]),
+            ..Default::default()
+        };
+        self.ask(1, request, |it| it.error_code).await;
+        let request =
+            ShareGroupDescribeRequest { group_ids: vec!["g".into()], ..Default::default() };
+        self.ask(1, request, |it| it.groups[0].error_code).await;
         let request = HeartbeatRequest { group_id: "g".into(), ..Default::default() };
         self.ask(4, request, |it| it.error_code).await;
         let request = LeaveGroupRequest { group_id: "g".into(), ..Default::default() };

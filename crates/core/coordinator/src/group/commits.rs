@@ -63,6 +63,7 @@ impl Coordinator {
                 group.may_commit(commit.caller, self.0.now())?;
                 Ok(vec![Ok(()); commit.offsets.len()])
             }
+            Kind::Share(_) => Err(ErrorCode::GroupIdNotFound),
             Kind::Consumer(group) => {
                 let right = group.may_commit(commit.caller, commit.knows_epochs)?;
                 let member = commit.caller.member_id;
@@ -160,7 +161,8 @@ impl Coordinator {
     }
 
     fn bury_if_vacant(&self, slot: &Arc<Slot>, inner: &mut Inner) {
-        if !inner.kind.is_vacant() || !inner.offsets.is_empty() {
+        let is_kept = !inner.kind.is_vacant() || !inner.kind.grows_old();
+        if is_kept || !inner.offsets.is_empty() {
             return;
         }
         let tombstones = inner.kind.tombstones(&slot.id);

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use systole_group::consumer::{self, ASSIGNORS};
+use systole_group::share;
 use systole_kit::{ByteSize, Problems};
 
 /// One group's record, its members' metadata and assignments included: larger ones are not written,
@@ -49,6 +50,15 @@ pub struct GroupConfig {
     /// Assignors that members may ask for, the default first: `uniform`, `range`. Kafka:
     /// `group.consumer.assignors`.
     pub consumer_assignors: Vec<String>,
+    /// How long a member of a share group (KIP-932) may be silent, unless the group has a setting of
+    /// its own. Range: 1s..=10m. Kafka: `group.share.session.timeout.ms`.
+    #[serde(with = "humantime_serde")]
+    pub share_session_timeout: Duration,
+    /// How often such members report. At least 50ms, below the session timeout. Kafka:
+    /// `group.share.heartbeat.interval.ms`, there 5 s: a member learns with its heartbeat which
+    /// partitions it may read.
+    #[serde(with = "humantime_serde")]
+    pub share_heartbeat_interval: Duration,
     /// Memory for all groups and offsets, in bytes; at the limit new members and new offsets are
     /// refused, and those that are there go on. At least 1 MiB.
     pub memory_bytes_max: u64,
@@ -77,6 +87,8 @@ impl Default for GroupConfig {
             consumer_session_timeout: Duration::from_secs(45),
             consumer_heartbeat_interval: Duration::from_millis(500),
             consumer_heartbeat_interval_unsettled: Duration::from_millis(100),
+            share_session_timeout: Duration::from_secs(45),
+            share_heartbeat_interval: Duration::from_millis(500),
             consumer_assignors: ASSIGNORS.map(str::to_owned).to_vec(),
             memory_bytes_max: ByteSize::gib(1).bytes(),
             offset_metadata_max: 4096,
@@ -101,6 +113,7 @@ impl GroupConfig {
         let members = (1..=100_000).contains(&self.members_max);
         rule(members, "groups.members_max", "is out of range", "use 1..=100000");
         self.check_consumer(&mut rule);
+        self.check_share(&mut rule);
         let memory = self.memory_bytes_max >= ByteSize::mib(1).bytes();
         rule(memory, "groups.memory_bytes_max", "is below 1 MiB", "use at least 1048576");
         let retention = self.offsets_retention >= Duration::from_mins(1);
@@ -134,6 +147,26 @@ impl GroupConfig {
         let is_right = !names.is_empty() && are_known;
         let cure = "name at least one of uniform, range";
         rule(is_right, "groups.consumer_assignors", "is empty or names an unknown one", cure);
+    }
+
+    fn check_share(&self, rule: &mut dyn FnMut(bool, &str, &str, &str)) {
+        let (session, heartbeat) = (self.share_session_timeout, self.share_heartbeat_interval);
+        let sessions = Duration::from_secs(1)..=Duration::from_mins(10);
+        let place = "groups.share_session_timeout";
+        rule(sessions.contains(&session), place, "is out of range", "use 1s..=10m");
+        let is_right = heartbeat >= Duration::from_millis(50) && heartbeat < session;
+        let (place, cure) =
+            ("groups.share_heartbeat_interval", "use 50ms to below share_session_timeout");
+        rule(is_right, place, "is out of range", cure);
+    }
+
+    /// The same, as a share group takes it.
+    pub(super) fn share(&self) -> share::Config {
+        share::Config {
+            members_max: self.members_max,
+            session_timeout: self.share_session_timeout,
+            heartbeat_interval: self.share_heartbeat_interval,
+        }
     }
 
     /// The same, as a consumer group takes it.

@@ -47,7 +47,7 @@ impl Coordinator {
     pub fn describe_consumer(&self, group_id: &str) -> Result<(Described, Durable), Rejected> {
         let described = self.enter(group_id, false, |_, inner| match &inner.kind {
             Kind::Consumer(group) => Ok((group.described(), inner.durable())),
-            Kind::Classic(_) => Err(absent(group_id)),
+            Kind::Classic(_) | Kind::Share(_) => Err(absent(group_id)),
         });
         described.unwrap_or_else(|| Err(absent(group_id)))
     }
@@ -62,6 +62,7 @@ impl Coordinator {
         let may = self.enter(group_id, false, |_, inner| match &inner.kind {
             Kind::Consumer(group) => group.may_fetch(member_id, epoch),
             Kind::Classic(_) => Ok(()),
+            Kind::Share(_) => Err(ErrorCode::GroupIdNotFound),
         });
         may.unwrap_or(Ok(()))
     }
@@ -86,7 +87,7 @@ impl Shared {
                 classic = group.hand_over();
                 inner.answer_waiters();
             }
-            Kind::Classic(_) => return Err(absent(&slot.id)),
+            Kind::Classic(_) | Kind::Share(_) => return Err(absent(&slot.id)),
         }
         let turn = |group: &mut Group, topics: &dyn Topics, now| {
             if !classic.1.is_empty() {
@@ -121,7 +122,7 @@ impl Shared {
     ) -> Result<Result<(R, Durable), Rejected>, Rejected> {
         self.turn_by_facts(slot, inner, |kind, topics, now| match kind {
             Kind::Consumer(group) => turn(group, topics, now).map_err(rejected),
-            Kind::Classic(_) => Err(absent(&slot.id)),
+            Kind::Classic(_) | Kind::Share(_) => Err(absent(&slot.id)),
         })
     }
 
@@ -136,6 +137,9 @@ impl Shared {
             |group: &mut Group, topics: &dyn Topics, _| Ok(group.remove_members(leavers, topics));
         match self.turn(slot, inner, remove) {
             Ok(Ok((results, _))) => results,
+            Ok(Err(_)) | Err(_) if matches!(inner.kind, Kind::Share(_)) => {
+                vec![Err(ErrorCode::UnknownMemberId); leavers.len()]
+            }
             Ok(Err(rejected)) | Err(rejected) => vec![Err(rejected.code); leavers.len()],
         }
     }
@@ -185,6 +189,9 @@ impl Shared {
         };
         match self.turn(slot, inner, turn) {
             Ok(Ok((answer, durable))) => once_durable(durable, answer, Err),
+            Ok(Err(_)) | Err(_) if matches!(inner.kind, Kind::Share(_)) => {
+                answered(Err(ErrorCode::UnknownMemberId))
+            }
             Ok(Err(rejected)) | Err(rejected) => answered(Err(rejected.code)),
         }
     }

@@ -53,7 +53,7 @@ pub(super) struct Shared {
 pub struct Listed {
     pub id: Arc<str>,
     pub protocol_type: Arc<str>,
-    /// `classic` or `consumer`.
+    /// `classic`, `consumer` or `share`.
     pub kind: &'static str,
     pub state: &'static str,
 }
@@ -76,7 +76,7 @@ impl Coordinator {
     /// over `__consumer_offsets`.
     pub fn open(world: &World, config: &GroupConfig, store: Store) -> Self {
         let started_at = world.clock.instant();
-        let replay = store.replay(config.consumer());
+        let replay = store.replay(config);
         let (records, unreadable) = (replay.records, replay.unreadable);
         let it = Self::new(world, config, Arc::new(store));
         let groups = replay.finish(&it);
@@ -88,13 +88,18 @@ impl Coordinator {
     /// Takes in what was read back from the log, before anyone asks.
     pub(super) fn restore(&self, id: Arc<str>, saved: replay::Saved) {
         let (limits, now) = (self.0.limits(), self.0.now());
-        let kind = match (saved.consumer.filter(|it| it.exists()), saved.classic) {
-            (Some(mut it), _) => {
+        let consumer = saved.consumer.filter(|it| it.exists());
+        let kind = match (consumer, saved.share.filter(|it| it.exists()), saved.classic) {
+            (Some(mut it), ..) => {
                 it.resume(now);
                 Kind::Consumer(it)
             }
-            (None, Some(it)) => Kind::Classic(Box::new(Group::restored(limits, it, now))),
-            (None, None) => Kind::Classic(Box::new(Group::new(limits))),
+            (None, Some(mut it), _) => {
+                it.resume(now);
+                Kind::Share(it)
+            }
+            (None, None, Some(it)) => Kind::Classic(Box::new(Group::restored(limits, it, now))),
+            (None, None, None) => Kind::Classic(Box::new(Group::new(limits))),
         };
         let slot = Arc::new(self.0.new_slot(&id, kind, saved.offsets));
         let mut inner = slot.lock();
@@ -143,6 +148,10 @@ impl Coordinator {
         // A group that does not exist cannot know a member.
         let may_create = named.is_empty() && !is_full;
         let answer = self.enter(group_id, may_create, |slot, inner| {
+            if let Kind::Share(_) = inner.kind {
+                let code = ErrorCode::InconsistentGroupProtocol;
+                return refuse_join(code, Arc::default());
+            }
             if !inner.kind.is_vacant() && matches!(inner.kind, Kind::Consumer(_)) {
                 return self.0.join_consumer(slot, inner, &join);
             }
@@ -233,9 +242,10 @@ impl Coordinator {
             return; // an earlier entry of the same group did its work
         }
         inner.alarm_at = None;
-        match inner.classic() {
-            Some(group) => group.advance(self.0.now()),
-            None => self.0.advance_consumer(&slot, &mut inner),
+        match &mut inner.kind {
+            Kind::Classic(group) => group.advance(self.0.now()),
+            Kind::Consumer(_) => self.0.advance_consumer(&slot, &mut inner),
+            Kind::Share(_) => self.0.advance_share(&slot, &mut inner),
         }
         self.0.downgrade_if_due(&slot, &mut inner);
         self.0.settle(&slot, &mut inner);

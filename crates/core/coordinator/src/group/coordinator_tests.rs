@@ -57,7 +57,7 @@ impl MemoryLog {
     }
     /// What a restart finds: durable batches only.
     fn replay(&self) -> Replay {
-        let mut replay = Replay::new(GroupConfig::default().consumer());
+        let mut replay = Replay::new(&GroupConfig::default());
         for (index, batches) in self.partitions.lock().unwrap().iter().enumerate() {
             let end = self.end(i32::try_from(index).unwrap(), *self.durable.borrow());
             for (_, batch) in batches.iter().filter(|(next, _)| *next <= end) {

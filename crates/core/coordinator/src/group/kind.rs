@@ -1,13 +1,13 @@
-//! A group under one of the two protocols.
+//! A group under one of the protocols.
 //!
-//! Owns: what can be asked of either. Does not own: what only one can do (`coordinator` for classic
-//! groups, `consumer` for those of KIP-848).
+//! Owns: what can be asked of each. Does not own: what only one can do (`coordinator` for classic
+//! groups, `consumer` for those of KIP-848, `share` for those of KIP-932).
 
 use super::coordinator::encoded;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use systole_group::record::{self, Pair};
-use systole_group::{Now, Retention, classic, consumer};
+use systole_group::{Now, Retention, classic, consumer, share};
 use systole_wire::ErrorCode;
 use systole_world::Instant;
 
@@ -15,6 +15,7 @@ use systole_world::Instant;
 pub(super) enum Kind {
     Classic(Box<classic::Group>),
     Consumer(Box<consumer::Group>),
+    Share(Box<share::Group>),
 }
 
 impl Kind {
@@ -23,30 +24,35 @@ impl Kind {
         match self {
             Self::Classic(_) => "classic",
             Self::Consumer(_) => "consumer",
+            Self::Share(_) => "share",
         }
     }
     pub(super) fn state_name(&self) -> &'static str {
         match self {
             Self::Classic(it) => it.state_name(),
             Self::Consumer(it) => it.state_name(),
+            Self::Share(it) => it.state_name(),
         }
     }
     pub(super) fn protocol_type(&self) -> Arc<str> {
         match self {
             Self::Classic(it) => it.protocol_type(),
             Self::Consumer(_) => "consumer".into(),
+            Self::Share(_) => "share".into(),
         }
     }
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         match self {
             Self::Classic(it) => it.next_deadline(),
             Self::Consumer(it) => it.next_deadline(),
+            Self::Share(it) => it.next_deadline(),
         }
     }
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Classic(it) => it.bytes(),
             Self::Consumer(it) => it.bytes(),
+            Self::Share(it) => it.bytes(),
         }
     }
     /// Nobody is in it, nor about to be: with no offsets either it may be forgotten.
@@ -54,6 +60,7 @@ impl Kind {
         match self {
             Self::Classic(it) => it.is_vacant(),
             Self::Consumer(it) => it.is_empty(),
+            Self::Share(it) => it.is_empty(),
         }
     }
     /// A record of it may be in the log.
@@ -61,19 +68,27 @@ impl Kind {
         match self {
             Self::Classic(it) => it.was_saved(),
             Self::Consumer(it) => it.exists(),
+            Self::Share(it) => it.exists(),
         }
+    }
+    /// May it be forgotten once it has neither members nor offsets? A share group stays until it is
+    /// deleted: it knows how far it has read.
+    pub(super) fn grows_old(&self) -> bool {
+        !matches!(self, Self::Share(_))
     }
     pub(super) fn may_delete(&self) -> Result<(), ErrorCode> {
         match self {
             Self::Classic(it) => it.may_delete(),
             Self::Consumer(it) if it.is_empty() => Ok(()),
-            Self::Consumer(_) => Err(ErrorCode::NonEmptyGroup),
+            Self::Share(it) if it.is_empty() => Ok(()),
+            Self::Consumer(_) | Self::Share(_) => Err(ErrorCode::NonEmptyGroup),
         }
     }
     pub(super) fn may_delete_offsets(&self) -> Result<(), ErrorCode> {
         match self {
             Self::Classic(it) => it.may_delete_offsets(),
             Self::Consumer(_) => Ok(()),
+            Self::Share(_) => Err(ErrorCode::GroupIdNotFound),
         }
     }
     /// Does a member read `topic`? Yes if that cannot be known.
@@ -81,12 +96,13 @@ impl Kind {
         match self {
             Self::Classic(it) => it.is_subscribed(topic),
             Self::Consumer(it) => it.is_subscribed(topic),
+            Self::Share(_) => false,
         }
     }
     /// The topics whose offsets do not grow old in a consumer group.
     pub(super) fn subscribed(&self) -> BTreeSet<Arc<str>> {
         match self {
-            Self::Classic(_) => BTreeSet::new(),
+            Self::Classic(_) | Self::Share(_) => BTreeSet::new(),
             Self::Consumer(it) => it.topics(),
         }
     }
@@ -94,6 +110,7 @@ impl Kind {
         match self {
             Self::Classic(it) => it.retention(),
             Self::Consumer(_) => Retention::UnlessSubscribed(subscribed),
+            Self::Share(_) => Retention::Forever,
         }
     }
 
@@ -102,6 +119,7 @@ impl Kind {
         match self {
             Self::Classic(_) => Ok(Vec::new()),
             Self::Consumer(it) => pairs_of(group_id, &it.take_facts()),
+            Self::Share(it) => share_pairs_of(group_id, &it.take_facts()),
         }
     }
     /// The records taken last have their place in the log.
@@ -109,6 +127,7 @@ impl Kind {
         match self {
             Self::Classic(_) => {}
             Self::Consumer(it) => it.appended(),
+            Self::Share(it) => it.appended(),
         }
     }
     /// The records taken last have none: what they tell is taken back.
@@ -116,6 +135,7 @@ impl Kind {
         match self {
             Self::Classic(_) => {}
             Self::Consumer(it) => it.undo(),
+            Self::Share(it) => it.undo(),
         }
     }
     /// Sessions start anew. A classic group does so itself.
@@ -123,6 +143,7 @@ impl Kind {
         match self {
             Self::Classic(_) => {}
             Self::Consumer(it) => it.resume(now),
+            Self::Share(it) => it.resume(now),
         }
     }
     /// What takes the group's own records back.
@@ -130,10 +151,15 @@ impl Kind {
         match self {
             Self::Classic(_) => Ok(vec![encoded(record::of_group(group_id, None))?]),
             Self::Consumer(it) => pairs_of(group_id, &it.end()),
+            Self::Share(it) => share_pairs_of(group_id, &it.end()),
         }
     }
 }
 
 fn pairs_of(group_id: &str, facts: &[consumer::Fact]) -> Result<Vec<Pair>, ErrorCode> {
     facts.iter().map(|it| encoded(record::of_fact(group_id, it))).collect()
+}
+
+fn share_pairs_of(group_id: &str, facts: &[share::Fact]) -> Result<Vec<Pair>, ErrorCode> {
+    facts.iter().map(|it| encoded(record::of_share_fact(group_id, it))).collect()
 }

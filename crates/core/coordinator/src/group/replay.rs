@@ -6,18 +6,19 @@
 //! A record that cannot be read is counted and left out: one damaged offset must not take all
 //! groups away.
 
-use super::Coordinator;
+use super::{Coordinator, GroupConfig};
 use std::collections::HashMap;
 use std::sync::Arc;
 use systole_catalogue::internal::BATCH_BYTES_MAX;
 use systole_group::classic::Snapshot;
 use systole_group::record::{self, Entry};
-use systole_group::{Offsets, consumer};
+use systole_group::{Offsets, consumer, share};
 use systole_wire::record::{EndMarker, Outcome, RecordSet, Records};
 
 #[derive(Debug)]
 pub(super) struct Replay {
     config: consumer::Config,
+    share_config: share::Config,
     groups: HashMap<Arc<str>, Saved>,
     pub(super) records: u64,
     /// Records that say nothing to us: damaged, or of a later version.
@@ -29,19 +30,22 @@ pub(super) struct Replay {
 pub(super) struct Saved {
     pub(super) classic: Option<Snapshot>,
     pub(super) consumer: Option<Box<consumer::Group>>,
+    pub(super) share: Option<Box<share::Group>>,
     pub(super) offsets: Offsets,
 }
 
 impl Saved {
     fn is_alive(&self) -> bool {
-        let has_group = self.consumer.as_ref().is_some_and(|it| it.exists());
-        has_group || self.classic.is_some() || !self.offsets.is_empty()
+        let is_consumer = self.consumer.as_ref().is_some_and(|it| it.exists());
+        let is_share = self.share.as_ref().is_some_and(|it| it.exists());
+        is_consumer || is_share || self.classic.is_some() || !self.offsets.is_empty()
     }
 }
 
 impl Replay {
-    pub(super) fn new(config: consumer::Config) -> Self {
-        Self { config, groups: HashMap::new(), records: 0, unreadable: 0 }
+    pub(super) fn new(config: &GroupConfig) -> Self {
+        let (config, share_config) = (config.consumer(), config.share());
+        Self { config, share_config, groups: HashMap::new(), records: 0, unreadable: 0 }
     }
 
     /// Takes in one batch. Batches come in the order of their offsets, partition by partition.
@@ -89,6 +93,11 @@ impl Replay {
                     let fresh = || Box::new(consumer::Group::new(self.config.clone()));
                     let saved = self.groups.entry(group).or_default();
                     saved.consumer.get_or_insert_with(fresh).replay(fact);
+                }
+                Some(Entry::ShareFact { group, fact }) => {
+                    let fresh = || Box::new(share::Group::new(self.share_config));
+                    let saved = self.groups.entry(group).or_default();
+                    saved.share.get_or_insert_with(fresh).replay(fact);
                 }
                 Some(Entry::Other) => {}
                 None => self.unreadable += 1,

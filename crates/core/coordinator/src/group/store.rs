@@ -13,7 +13,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 use systole_catalogue::Catalogue;
 use systole_catalogue::internal::{InternalTopic, Kind};
-use systole_group::consumer::{self, Topics};
+use systole_group::consumer::Topics;
 use systole_log::{AppendError, Log, Origin};
 use systole_wire::ErrorCode;
 
@@ -29,7 +29,7 @@ impl Store {
     }
 
     /// Reads everything back. Blocks on file IO; cost: one pass over the topic.
-    pub(super) fn replay(&self, config: consumer::Config) -> Replay {
+    pub(super) fn replay(&self, config: &GroupConfig) -> Replay {
         let mut replay = Replay::new(config);
         self.0.read_all(|it| replay.batch(it));
         replay

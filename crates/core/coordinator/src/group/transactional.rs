@@ -95,6 +95,7 @@ fn may_commit(
 ) -> Result<(), ErrorCode> {
     match &inner.kind {
         Kind::Classic(group) => group.may_commit_in_transaction(caller),
+        Kind::Share(_) => Err(ErrorCode::GroupIdNotFound),
         Kind::Consumer(group) => {
             let right = group.may_commit_in_transaction(caller)?;
             let one = |(place, it): &(Place, Committed)| {

@@ -10,7 +10,7 @@ use super::reconcile::Step;
 use super::timers::Timer;
 use super::{
     Current, Epoch, Fact, Group, MemberState, Partitions, Refused, Resolved, Subscription,
-    TargetEpoch, Topics, fact, pattern,
+    TargetEpoch, Topics, fact, pattern, topics,
 };
 use crate::Now;
 use std::collections::{BTreeMap, BTreeSet};
@@ -305,23 +305,8 @@ impl Group {
         named.chain(self.patterns.values().flat_map(|it| &it.topics)).collect()
     }
 
-    /// FNV-1a over names, ids and partition counts; 0 if nothing that exists is subscribed.
     pub(super) fn metadata_hash(&self, topics: &dyn Topics) -> i64 {
-        let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-        let mut add = |bytes: &[u8]| {
-            for byte in bytes {
-                hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-            }
-        };
-        let mut is_empty = true;
-        for name in self.subscribed_names() {
-            let Some(topic) = topics.by_name(name) else { continue };
-            is_empty = false;
-            add(name.as_bytes());
-            add(topic.id.as_bytes());
-            add(&topic.partition_count.to_be_bytes());
-        }
-        if is_empty { 0 } else { i64::from_be_bytes(hash.to_be_bytes()) }
+        topics::metadata_hash(self.subscribed_names().into_iter(), topics)
     }
 
     /// Makes the target anew if the group has come to a later epoch.

@@ -26,14 +26,14 @@ mod reconcile;
 mod rights;
 mod state;
 mod time;
-mod timers;
+pub(crate) mod timers;
 mod topics;
 mod view;
 
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use assign::ASSIGNORS;
 pub use fact::{
@@ -43,5 +43,6 @@ pub use fact::{
 pub use heartbeat::{Beat, Heartbeat};
 pub use rights::Right;
 pub use state::{Config, Group, Refused};
+pub(crate) use topics::metadata_hash;
 pub use topics::{Topic, Topics};
 pub use view::{Described, DescribedMember};

@@ -14,20 +14,20 @@ use systole_wire::ErrorCode;
 
 /// Topics in memory: name → id and partition count.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Map {
-    pub(super) version: u64,
-    pub(super) topics: BTreeMap<Arc<str>, Topic>,
+pub(crate) struct Map {
+    pub(crate) version: u64,
+    pub(crate) topics: BTreeMap<Arc<str>, Topic>,
 }
 
 impl Map {
     /// Makes a topic, or gives it more partitions.
-    pub(super) fn put(&mut self, name: &str, partition_count: i32) {
+    pub(crate) fn put(&mut self, name: &str, partition_count: i32) {
         self.version += 1;
         let fresh = u8::try_from(self.version).unwrap_or(u8::MAX);
         let id = self.topics.get(name).map_or(Uuid::from_bytes([fresh; 16]), |it| it.id);
         self.topics.insert(name.into(), Topic { id, partition_count });
     }
-    pub(super) fn delete(&mut self, name: &str) {
+    pub(crate) fn delete(&mut self, name: &str) {
         self.version += 1;
         self.topics.remove(name);
     }

@@ -20,3 +20,25 @@ pub trait Topics {
     /// In the order of names.
     fn names(&self) -> Vec<Arc<str>>;
 }
+
+/// FNV-1a over names, ids and partition counts of those of `names` that exist; 0 if none does.
+pub(crate) fn metadata_hash<'a>(
+    names: impl Iterator<Item = &'a Arc<str>>,
+    topics: &dyn Topics,
+) -> i64 {
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    let mut add = |bytes: &[u8]| {
+        for byte in bytes {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    };
+    let mut is_empty = true;
+    for name in names {
+        let Some(topic) = topics.by_name(name) else { continue };
+        is_empty = false;
+        add(name.as_bytes());
+        add(topic.id.as_bytes());
+        add(&topic.partition_count.to_be_bytes());
+    }
+    if is_empty { 0 } else { i64::from_be_bytes(hash.to_be_bytes()) }
+}

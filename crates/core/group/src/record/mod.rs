@@ -1,17 +1,20 @@
 //! Groups and offsets as records of `__consumer_offsets`, in Kafka's own format.
 //!
 //! Owns: keys, values, versions written and read. Does not own: the topic (the broker).
-//! Reading order: this file -> `consumer`. Bytes: `docs/formats/consumer-offsets.md`.
+//! Reading order: this file -> `consumer` -> `share`. Bytes: `docs/formats/consumer-offsets.md`.
 //!
 //! # Source  Kafka 4.3 `GroupCoordinatorRecordHelpers`: offsets as v4 (v1 if the client set an
 //! expiry, which later versions cannot say), groups as v3.
 
 mod consumer;
+mod share;
 
 pub use consumer::of_fact;
+pub use share::of_share_fact;
 
 use crate::classic::{SavedMember, Snapshot};
 use crate::consumer::Fact;
+use crate::share as share_group;
 use crate::{Change, Committed, Place};
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use std::sync::Arc;
@@ -55,6 +58,11 @@ pub enum Entry {
     Fact {
         group: Arc<str>,
         fact: Fact,
+    },
+    /// A fact of a share group.
+    ShareFact {
+        group: Arc<str>,
+        fact: share_group::Fact,
     },
     /// A kind of record that this node does not write: of another group protocol, or from a later
     /// version.
@@ -141,6 +149,10 @@ pub fn read(key: Option<&[u8]>, value: Option<&[u8]>) -> Result<Entry, Unreadabl
             let snapshot = value.map(decode::<GroupMetadataValue>).transpose()?.map(snapshot);
             Ok(Entry::Group { id: shared(&key.group), snapshot })
         }
+        10..=15 => Ok(match share::read(kind, &mut key, value)? {
+            Some((group, fact)) => Entry::ShareFact { group, fact },
+            None => Entry::Other,
+        }),
         _ => Ok(match consumer::read(kind, &mut key, value)? {
             Some((group, fact)) => Entry::Fact { group, fact },
             None => Entry::Other,

@@ -1,0 +1,122 @@
+//! The coordinator's work with share groups (KIP-932).
+//!
+//! Owns: what each request asks of such a group. Does not own: decisions (`systole_group::share`),
+//! records (`facts`), deliveries.
+
+use super::coordinator::{Coordinator, Shared};
+use super::journal::Durable;
+use super::kind::Kind;
+use super::slot::{Inner, Slot};
+use std::sync::Arc;
+use systole_group::Now;
+use systole_group::consumer::{Refused, Topics};
+use systole_group::share::{Beat, Config, Described, Group, Heartbeat};
+use systole_wire::{ErrorCode, Rejected};
+
+/// Said by the first heartbeat of a member.
+const JOINING: i32 = 0;
+
+impl Coordinator {
+    /// ShareGroupHeartbeat. The answer counts once the future is ready.
+    ///
+    /// # Errors  `GROUP_ID_NOT_FOUND` without such a group, or of another kind; what
+    /// [`Group::heartbeat`] refuses; what a failed append means.
+    pub fn beat_share(
+        &self,
+        group_id: &str,
+        beat: &Heartbeat,
+    ) -> Result<(Beat, Durable), Rejected> {
+        let joins = beat.epoch == JOINING;
+        if joins && self.0.is_full() {
+            let text = "The memory for groups is used up.";
+            return Err(Rejected::new(ErrorCode::GroupMaxSizeReached, text));
+        }
+        let answer = self.enter(group_id, joins, |slot, inner| {
+            let answer = self.0.beat_share(slot, inner, beat);
+            self.0.forget_if_unused(slot, inner);
+            answer
+        });
+        let leaves = beat.epoch < JOINING;
+        let absent = if leaves { missing } else { not_found };
+        answer.unwrap_or_else(|| Err(absent(group_id)))
+    }
+
+    /// ShareGroupDescribe. What is told counts once the future is ready.
+    ///
+    /// # Errors  `GROUP_ID_NOT_FOUND` without such a group, or of another kind.
+    pub fn describe_share(&self, group_id: &str) -> Result<(Described, Durable), Rejected> {
+        let described = self.enter(group_id, false, |_, inner| match &inner.kind {
+            Kind::Share(group) => Ok((group.described(), inner.durable())),
+            Kind::Classic(_) | Kind::Consumer(_) => Err(other_kind(group_id)),
+        });
+        described.unwrap_or_else(|| Err(missing(group_id)))
+    }
+}
+
+impl Shared {
+    pub(super) fn share_config(&self) -> Config {
+        self.config.share()
+    }
+
+    fn beat_share(
+        &self,
+        slot: &Arc<Slot>,
+        inner: &mut Inner,
+        beat: &Heartbeat,
+    ) -> Result<(Beat, Durable), Rejected> {
+        if inner.is_unused() && beat.epoch == JOINING {
+            inner.kind = Kind::Share(Box::new(Group::new(self.share_config())));
+        }
+        self.turn_share(slot, inner, |group, topics, now| group.heartbeat(beat, topics, now))
+    }
+
+    /// One turn of a share group.
+    pub(super) fn turn_share<R>(
+        &self,
+        slot: &Arc<Slot>,
+        inner: &mut Inner,
+        turn: impl FnOnce(&mut Group, &dyn Topics, Now) -> Result<R, Refused>,
+    ) -> Result<(R, Durable), Rejected> {
+        self.turn_by_facts(slot, inner, |kind, topics, now| match kind {
+            Kind::Share(group) => turn(group, topics, now).map_err(rejected),
+            Kind::Classic(_) | Kind::Consumer(_) => Err(other_kind(&slot.id)),
+        })?
+    }
+
+    /// Fences whoever is late.
+    pub(super) fn advance_share(&self, slot: &Arc<Slot>, inner: &mut Inner) {
+        let late = |group: &mut Group, topics: &dyn Topics, now| {
+            group.advance(topics, now);
+            Ok(())
+        };
+        if let Err(rejected) = self.turn_share(slot, inner, late) {
+            tracing::warn!(%rejected, "late members could not be fenced");
+            inner.kind.resume(self.now());
+            self.arm(slot, inner);
+        }
+    }
+}
+
+fn rejected(it: Refused) -> Rejected {
+    Rejected::new(it.code, it.message)
+}
+
+fn not_found(group_id: &str) -> Rejected {
+    let text = format!("Share group {} not found.", shown(group_id));
+    Rejected::new(ErrorCode::GroupIdNotFound, text)
+}
+
+fn missing(group_id: &str) -> Rejected {
+    let text = format!("Group {} not found.", shown(group_id));
+    Rejected::new(ErrorCode::GroupIdNotFound, text)
+}
+
+fn other_kind(group_id: &str) -> Rejected {
+    let text = format!("Group {} is not a share group.", shown(group_id));
+    Rejected::new(ErrorCode::GroupIdNotFound, text)
+}
+
+/// A name as far as an answer repeats it.
+fn shown(group_id: &str) -> String {
+    group_id.chars().take(249).collect()
+}

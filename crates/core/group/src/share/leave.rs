@@ -1,0 +1,42 @@
+//! The ways out of a share group: leaving, and being fenced.
+
+use super::heartbeat::unknown_member;
+use super::{Fact, Group};
+use crate::Now;
+use crate::consumer::{Epoch, Refused, Topics};
+use std::sync::Arc;
+
+impl Group {
+    /// A heartbeat that says goodbye.
+    pub(super) fn leave(&mut self, id: &str, topics: &dyn Topics) -> Result<(), Refused> {
+        let (id, _) = self.subscriptions.get_key_value(id).ok_or_else(unknown_member)?;
+        let id = Arc::clone(id);
+        self.fence(&id, topics);
+        Ok(())
+    }
+
+    /// Fences whoever is late at `now`; who that is.
+    pub fn advance(&mut self, topics: &dyn Topics, now: Now) -> Vec<Arc<str>> {
+        let mut late = Vec::new();
+        while let Some((_, id)) = self.timers.pop_due(now.instant) {
+            if self.has_member(&id) {
+                self.fence(&id, topics);
+                late.push(id);
+            }
+        }
+        late
+    }
+
+    /// Puts a member out. The others take over what it read when a new target is made.
+    fn fence(&mut self, id: &Arc<str>, topics: &dyn Topics) {
+        if self.currents.contains_key(id) {
+            self.put(Fact::Current(Arc::clone(id), None));
+        }
+        if self.targets.contains_key(id) {
+            self.put(Fact::Target(Arc::clone(id), None));
+        }
+        self.put(Fact::Member(Arc::clone(id), None));
+        let (number, metadata_hash) = (self.epoch() + 1, self.hash(topics));
+        self.put(Fact::Epoch(Some(Epoch { number, metadata_hash })));
+    }
+}
