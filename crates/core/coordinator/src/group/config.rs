@@ -50,8 +50,8 @@ pub struct GroupConfig {
     /// Assignors that members may ask for, the default first: `uniform`, `range`. Kafka:
     /// `group.consumer.assignors`.
     pub consumer_assignors: Vec<String>,
-    /// How long a member of a share group (KIP-932) may be silent, unless the group has a setting of
-    /// its own. Range: 1s..=10m. Kafka: `group.share.session.timeout.ms`.
+    /// How long a member of a share group (KIP-932) may be silent. Range: 1s..=10m. Kafka:
+    /// `group.share.session.timeout.ms`.
     #[serde(with = "humantime_serde")]
     pub share_session_timeout: Duration,
     /// How often such members report. At least 50ms, below the session timeout. Kafka:

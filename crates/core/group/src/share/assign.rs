@@ -210,8 +210,10 @@ mod tests {
             for (id, those) in &all {
                 let interested = members.iter().filter(|it| it.topics.contains(id)).count();
                 for partition in those {
-                    let has = |it: &&Partitions| it.get(id).is_some_and(|it| it.contains(partition));
-                    let readers = targets.iter().filter(has).count();
+                    let has = |it: &Partitions| {
+                        it.get(id).is_some_and(|it| it.contains(partition))
+                    };
+                    let readers = targets.iter().filter(|it| has(it)).count();
                     prop_assert_eq!(readers > 0, interested > 0);
                 }
             }

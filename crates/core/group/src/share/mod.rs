@@ -2,11 +2,11 @@
 //!
 //! Owns: the life of such a group: members and their epochs, who is to read what, which share
 //! partitions have a state. Does not own: which record was delivered to whom
-//! (`share_partition`), locks and timers.
+//! (the coordinator), locks and timers.
 //! Reading order: `fact` -> [`Group`] (`state`) -> `heartbeat` -> `assign` -> `leave` -> `view`.
 //!
-//! As in a consumer group, everything that must outlive a crash is a [`Fact`], and a request changes
-//! the group through facts alone.
+//! As in a consumer group, everything that must outlive a crash is a [`Fact`], and a request
+//! changes the group through facts alone.
 //!
 //! Invariants
 //! - A partition is assigned only once its state is initialized.
