@@ -1,8 +1,8 @@
 //! Groups: who belongs to one, who reads what, and how far each got.
 //!
 //! Owns: the life of a group ([`classic::Group`], [`consumer::Group`], [`share::Group`]), its
-//! committed offsets ([`Offsets`]), and their records in `__consumer_offsets` ([`record`]). Does
-//! not own: the answers on the wire, locks, timers and the topics (the coordinator), partition
+//! committed offsets ([`Offsets`]), and their records in `__consumer_offsets` ([`record`]).
+//! Does not own: the answers on the wire, locks, timers and the topics (the coordinator), partition
 //! assignment in a classic group (its leader).
 //! Reading order: [`classic`] -> [`consumer`] -> [`share`] -> [`offsets`] -> [`record`].
 //! Bytes: `docs/formats/consumer-offsets.md`.
