@@ -130,6 +130,7 @@ impl Broker {
             metrics: Metrics::register(metrics),
             log,
             topics,
+            gauges: crate::quota::Gauges::new(&config.quotas, world.clock.instant()),
             fetch_sessions: FetchSessions::default(),
             fetch_budget: FetchBudget::default(),
             producer_ids: ProducerIds::default(),

@@ -4,10 +4,11 @@
 //! that Kafka's tools change while the node runs (`catalogue::config`).
 
 use crate::listener::{ListenerConfig, Protocol};
+use crate::quota::QuotaConfig;
 use crate::sasl::{Mechanism, OWN_PRINCIPAL, SaslConfig};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 use systole_catalogue::plan::PARTITIONS_MAX;
@@ -53,6 +54,9 @@ pub struct BrokerConfig {
     pub connections_max: Option<usize>,
     /// Connections from one IP address; those above are closed at once. At least 1.
     pub connections_per_address_max: usize,
+    /// Connections from single IP addresses, instead of `connections_per_address_max`:
+    /// `{ "10.0.0.7" = 100 }`. Kafka: `max.connections.per.ip.overrides`.
+    pub connections_per_address_overrides: BTreeMap<IpAddr, usize>,
     /// A connection on which nothing was heard for so long is closed. At least `1s`. Kafka:
     /// `connections.max.idle.ms`.
     #[serde(with = "humantime_serde")]
@@ -78,6 +82,8 @@ pub struct BrokerConfig {
     pub sasl: SaslConfig,
     /// `[broker.access]`: who may do what.
     pub access: AccessConfig,
+    /// `[broker.quotas]`: over which time rates of clients are measured.
+    pub quotas: QuotaConfig,
     /// `[broker.groups]`: consumer groups and their offsets.
     pub groups: GroupConfig,
     /// `[broker.transactions]`: transactional producers.
@@ -98,6 +104,7 @@ impl Default for BrokerConfig {
             requests_in_flight_max: 128,
             connections_max: None,
             connections_per_address_max: 20_000,
+            connections_per_address_overrides: BTreeMap::new(),
             connections_idle_max: Duration::from_mins(10),
             frame_wait_max: Duration::from_secs(30),
             maintenance_interval: Duration::from_secs(5),
@@ -106,6 +113,7 @@ impl Default for BrokerConfig {
             listeners: Vec::new(),
             sasl: SaslConfig::default(),
             access: AccessConfig::default(),
+            quotas: QuotaConfig::default(),
             groups: GroupConfig::default(),
             transactions: TransactionConfig::default(),
         }
@@ -220,6 +228,7 @@ impl BrokerConfig {
         self.check_listeners(problems);
         problems.within("sasl", |it| self.sasl.check(it));
         problems.within("access", |it| self.access.check(it));
+        problems.within("quotas", |it| self.quotas.check(it));
         self.groups.check(problems);
         self.transactions.check(problems);
     }

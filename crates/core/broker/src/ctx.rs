@@ -6,6 +6,7 @@ use crate::config::BrokerConfig;
 use crate::fetch_budget::FetchBudget;
 use crate::fetch_session::FetchSessions;
 use crate::metric::Metrics;
+use crate::quota::Gauges;
 use crate::sasl::Sasl;
 use crate::server::Seldom;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub(crate) struct Ctx {
     pub(crate) world: World,
     pub(crate) metrics: Metrics,
     pub(crate) log: Log,
+    pub(crate) gauges: Gauges,
     pub(crate) fetch_sessions: FetchSessions,
     pub(crate) fetch_budget: FetchBudget,
     pub(crate) producer_ids: ProducerIds,

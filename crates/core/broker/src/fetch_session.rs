@@ -128,6 +128,14 @@ impl FetchSessions {
         }
     }
 
+    /// Answers nothing this time; the session goes on, and none begins. The session id to send.
+    pub(crate) fn skip(&self, turn: &Turn) -> Result<i32, ErrorCode> {
+        let Kind::Continued { id, epoch } = turn.kind else { return Ok(0) };
+        let cache = self.lock();
+        let session = cache.sessions.get(&id).ok_or(ErrorCode::FetchSessionIdNotFound)?;
+        if session.epoch == epoch { Ok(id) } else { Err(ErrorCode::InvalidFetchSessionEpoch) }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Cache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }

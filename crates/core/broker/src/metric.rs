@@ -24,6 +24,7 @@ pub(crate) struct Metrics {
     pub(crate) bytes_out: Counter,
     pub(crate) connections_open: Gauge,
     pub(crate) connections_refused: Counter,
+    pub(crate) connections_throttled: Counter,
     pub(crate) connections_broken: Counter,
     pub(crate) reading_paused: Counter,
     /// Callers who proved by SASL who they are, and those who did not.
@@ -50,6 +51,7 @@ pub(crate) struct Metrics {
 struct OneApi {
     requests: Counter,
     seconds: Histogram,
+    throttle_seconds: Histogram,
 }
 
 impl Metrics {
@@ -63,12 +65,17 @@ impl Metrics {
             Family::<Label, Histogram, fn() -> Histogram>::new_with_constructor(latency_histogram);
         let help = "Time from a whole request to its encoded answer, by API";
         let seconds = section.add_in(Unit::Seconds, "request", help, seconds);
+        let throttled =
+            Family::<Label, Histogram, fn() -> Histogram>::new_with_constructor(latency_histogram);
+        let help = "Time for which clients over a quota were told to rest, by API";
+        let throttled = section.add_in(Unit::Seconds, "throttle", help, throttled);
         let answers = Family::<Label, Counter>::default();
         let answers = section.add("errors", "Error codes in answers", answers);
         let open = "Connections now";
         let damaged = "Damages found on disk since the start";
         let trouble = "1 while appends are refused or the disk is full";
         let refused = "Connections closed at once because all seats were taken";
+        let throttled_connections = "Connections closed because their address opened too many";
         let broken = "Connections closed because the peer did not keep the protocol";
         let paused =
             "Requests that had to wait for the budget of bytes in flight or for room in the log";
@@ -78,7 +85,9 @@ impl Metrics {
         let one = |api: &api::Api| {
             let of = [("api", api.key.name())];
             let requests = requests.get_or_create(&of).clone();
-            (api.key, OneApi { requests, seconds: seconds.get_or_create(&of).clone() })
+            let seconds = seconds.get_or_create(&of).clone();
+            let throttle_seconds = throttled.get_or_create(&of).clone();
+            (api.key, OneApi { requests, seconds, throttle_seconds })
         };
         let counter =
             |code: &ErrorCode| (*code, answers.get_or_create(&[("code", code.name())]).clone());
@@ -87,6 +96,7 @@ impl Metrics {
             bytes_out: count_bytes("sent", "Bytes sent to clients"),
             connections_open: section.add("connections_open", open, Gauge::default()),
             connections_refused: count("connections_refused", refused),
+            connections_throttled: count("connections_throttled", throttled_connections),
             connections_broken: count("connections_broken", broken),
             reading_paused: count("reading_paused", paused),
             proven: count("authentications", "Proofs by SASL that held"),
@@ -107,10 +117,13 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn count_request(&self, api: ApiKey, took: Duration) {
+    pub(crate) fn count_request(&self, api: ApiKey, took: Duration, rest: Duration) {
         if let Some(it) = self.apis.get(&api) {
             it.requests.inc();
             it.seconds.observe(took.as_secs_f64());
+            if !rest.is_zero() {
+                it.throttle_seconds.observe(rest.as_secs_f64());
+            }
         }
     }
     pub(crate) fn count_answer(&self, code: ErrorCode) {

@@ -109,6 +109,7 @@ codes! {
     GroupSubscribedToTopic = 86, "GROUP_SUBSCRIBED_TO_TOPIC";
     InvalidRecord = 87, "INVALID_RECORD";
     UnstableOffsetCommit = 88, "UNSTABLE_OFFSET_COMMIT";
+    ThrottlingQuotaExceeded = 89, "THROTTLING_QUOTA_EXCEEDED";
     ProducerFenced = 90, "PRODUCER_FENCED";
     ResourceNotFound = 91, "RESOURCE_NOT_FOUND";
     DuplicateResource = 92, "DUPLICATE_RESOURCE";

@@ -6,6 +6,7 @@ use super::{Call, Handler, Need, Reply};
 use std::future::Future;
 use std::ops::RangeInclusive;
 use systole_catalogue::Durable;
+use systole_guard::quota::Key;
 use systole_guard::{Operation, Resource, ResourceType};
 use systole_wire::message::create_partitions_request::CreatePartitionsTopic;
 use systole_wire::message::create_partitions_response::CreatePartitionsTopicResult;
@@ -13,6 +14,9 @@ use systole_wire::message::{CreatePartitionsRequest, CreatePartitionsResponse};
 use systole_wire::{ErrorCode, Rejected};
 
 pub(crate) struct CreatePartitions;
+
+/// From this version on, clients know THROTTLING_QUOTA_EXCEEDED (KIP-599).
+const STRICT_FROM_VERSION: i16 = 3;
 
 impl Handler for CreatePartitions {
     type Request = CreatePartitionsRequest;
@@ -56,8 +60,13 @@ fn grow(
     let assignments: Option<Vec<_>> =
         asked.assignments.as_ref().map(|all| all.iter().map(|it| it.broker_ids.clone()).collect());
     let (topics, assignments) = (&call.ctx.topics, assignments.as_deref());
+    let checked = || topics.check_grow(&asked.name, asked.count, assignments);
+    if call.has_quota(Key::ControllerMutationRate) {
+        let before = topics.by_name(&asked.name).map_or(0, |it| it.partition_count);
+        call.count_mutations(checked()?.partition_count - before, STRICT_FROM_VERSION)?;
+    }
     if only_check {
-        return topics.check_grow(&asked.name, asked.count, assignments).map(|_| None);
+        return checked().map(|_| None);
     }
     topics.grow(&asked.name, asked.count, assignments).map(Some)
 }

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::ops::RangeInclusive;
 use systole_catalogue::{Durable, NewTopic, Overrides};
+use systole_guard::quota::Key;
 use systole_guard::{Operation, Resource, ResourceType};
 use systole_kit::Uuid;
 use systole_wire::Str;
@@ -18,6 +19,9 @@ use systole_wire::message::{CreateTopicsRequest, CreateTopicsResponse};
 use systole_wire::{ErrorCode, Rejected};
 
 pub(crate) struct CreateTopics;
+
+/// From this version on, clients know THROTTLING_QUOTA_EXCEEDED (KIP-599).
+const STRICT_FROM_VERSION: i16 = 6;
 
 impl Handler for CreateTopics {
     type Request = CreateTopicsRequest;
@@ -83,6 +87,9 @@ fn begin(call: &Call, topic: CreatableTopic, only_check: bool) -> (Str, Result<M
     if let Err(denied) = call.authorize_creation(&name) {
         return (name, Err(denied.into()));
     }
+    if let Err(rejected) = count(call, &wanted) {
+        return (name, Err(rejected));
+    }
     let made = if only_check {
         call.ctx.topics.check_create(&wanted).map(|(partition_count, overrides)| Made {
             id: Uuid::ZERO,
@@ -99,6 +106,15 @@ fn begin(call: &Call, topic: CreatableTopic, only_check: bool) -> (Str, Result<M
         })
     };
     (name, made)
+}
+
+/// What cannot be made is not counted.
+fn count(call: &Call, wanted: &NewTopic) -> Result<(), Rejected> {
+    if !call.has_quota(Key::ControllerMutationRate) {
+        return Ok(());
+    }
+    let (partition_count, _) = call.ctx.topics.check_create(wanted)?;
+    call.count_mutations(partition_count, STRICT_FROM_VERSION)
 }
 
 async fn finish(call: &Call, name: Str, made: Result<Made, Rejected>) -> CreatableTopicResult {

@@ -19,6 +19,9 @@ use systole_wire::{ErrorCode, Rejected};
 
 pub(crate) struct DeleteTopics;
 
+/// From this version on, clients know THROTTLING_QUOTA_EXCEEDED (KIP-599).
+const STRICT_FROM_VERSION: i16 = 5;
+
 impl Handler for DeleteTopics {
     type Request = DeleteTopicsRequest;
     const VERSIONS: RangeInclusive<i16> = 1..=6;
@@ -44,7 +47,10 @@ impl Handler for DeleteTopics {
             } else {
                 find(&call, it)
             };
-            let topic = topic.and_then(not_internal);
+            let topic = topic.and_then(not_internal).and_then(|it| {
+                call.count_mutations(it.partition_count, STRICT_FROM_VERSION)?;
+                Ok(it)
+            });
             topic.and_then(|it| call.ctx.topics.delete(&it).map(|durable| (it, durable)))
         };
         let begun: Vec<_> = asked.iter().map(begin).collect();

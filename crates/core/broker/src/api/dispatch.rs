@@ -3,18 +3,22 @@
 //! Owns: headers, versions, what becomes of a request that cannot be read. Does not own: which APIs
 //! there are (`super::TABLE`), order and sockets (`server`).
 
-use super::{Call, Handler, Need, Reply, ResponseOf, TABLE, api_versions, sasl_authenticate};
+use super::{Call, Handler, Need, Reply, ResponseOf, TABLE, Turn, api_versions, sasl_authenticate};
 use crate::ctx::Ctx;
+use crate::quota::Rest;
 use crate::server::{Peer, Share};
 use bytes::Bytes;
-use std::future::{Future, ready};
-use std::pin::Pin;
+use std::future::{Future, poll_fn, ready};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::time::Duration;
+use systole_guard::quota::Key;
 use systole_kit::Code;
 use systole_wire::ErrorCode;
 use systole_wire::header::{self, Preamble};
 use systole_wire::message::{ApiVersionsResponse, Message, Request, ResponseHeader};
 use systole_wire::{ApiKey, DecodeError, EncodeError, Reader, Writer};
+use systole_world::Instant;
 
 /// One row of the table.
 pub(crate) struct Api {
@@ -23,7 +27,7 @@ pub(crate) struct Api {
     pub(crate) version_max: i16,
     /// What a caller must be allowed, all or part of it, depending on the request.
     pub(crate) needs: &'static [Need],
-    begin: fn(Call, i32, Reader) -> Result<Running, DecodeError>,
+    begin: fn(Call, i32, Reader) -> Result<Begun, DecodeError>,
 }
 
 impl Api {
@@ -40,9 +44,37 @@ impl Api {
 }
 
 /// A request under way.
-pub(crate) type Running = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+pub(crate) type Running = Pin<Box<dyn Future<Output = Done> + Send>>;
+
+/// A request that has begun.
+pub(crate) struct Begun {
+    pub(crate) running: Running,
+    /// For so long nothing more is read from the client, whose answer may yet take a while.
+    pub(crate) rest: Duration,
+}
+
+impl From<Running> for Begun {
+    fn from(running: Running) -> Self {
+        Self { running, rest: Duration::ZERO }
+    }
+}
+
+/// A request that has come to its end.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) outcome: Outcome,
+    /// For so long nothing more is read from the client.
+    pub(crate) rest: Duration,
+}
+
+impl From<Outcome> for Done {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, rest: Duration::ZERO }
+    }
+}
 
 /// How a request ended, as its connection sees it.
+#[derive(Debug)]
 pub(crate) enum Outcome {
     /// The answer's frame in pieces, its length first.
     Send(Vec<Bytes>),
@@ -81,10 +113,11 @@ pub(crate) fn start(
     peer: &Arc<Peer>,
     frame: Bytes,
     share: Option<Share>,
-) -> Result<Running, Refused> {
+) -> Result<Begun, Refused> {
     if peer.session.is_raw() {
-        return Ok(sasl_authenticate::raw(ctx, peer, &frame));
+        return Ok(sasl_authenticate::raw(ctx, peer, &frame).into());
     }
+    let frame_bytes = frame.len();
     let mut reader = Reader::new(frame);
     let Preamble { api_key, api_version: version, correlation_id } =
         Preamble::peek(&reader).map_err(Refused::Header)?;
@@ -96,7 +129,8 @@ pub(crate) fn start(
     let (min, max) = (api.version_min, api.version_max);
     if !(min..=max).contains(&version) {
         return if api.key == ApiKey::ApiVersions {
-            Ok(Box::pin(ready(say_which_versions(correlation_id))))
+            let running: Running = Box::pin(ready(say_which_versions(correlation_id).into()));
+            Ok(running.into())
         } else {
             Err(Refused::Version { api: api.key, version, min, max })
         };
@@ -109,7 +143,8 @@ pub(crate) fn start(
         client_id: head.client_id,
         principal: peer.session.principal(),
         needs: api.needs,
-        share: Arc::new(share),
+        frame_bytes,
+        turn: Arc::new(Turn { rest: Rest::default(), _share: share }),
     };
     let refuse = |source| Refused::Body { api: api.key, version, source };
     (api.begin)(call, correlation_id, reader).map_err(refuse)
@@ -119,23 +154,72 @@ fn begin<H: Handler>(
     call: Call,
     correlation_id: i32,
     mut body: Reader,
-) -> Result<Running, DecodeError> {
-    let request = H::Request::decode(&mut body, call.version)?;
-    let (ctx, version) = (Arc::clone(&call.ctx), call.version);
-    let share = Arc::clone(&call.share);
+) -> Result<Begun, DecodeError> {
+    let api = H::Request::API;
+    let (ctx, version, turn) = (Arc::clone(&call.ctx), call.version, Arc::clone(&call.turn));
     let started_at = ctx.world.clock.instant();
+    let request = H::Request::decode(&mut body, version)?;
+    let timed = call.is_timed(api).then(|| call.clone());
     let answer = H::handle(call, request);
-    Ok(Box::pin(async move {
-        let outcome = match answer.await {
-            Reply::Send(response) => encode::<H>(correlation_id, version, &response),
+    let mut busy = Busy { ctx: Arc::clone(&ctx), timed, spent: Duration::ZERO };
+    busy.add(started_at);
+    let rest = turn.rest.duration();
+    let running = Box::pin(async move {
+        let reply = busy.run(answer).await;
+        if !matches!(reply, Reply::Nothing) {
+            busy.charge();
+        }
+        let rest_ms = turn.rest.millis();
+        let outcome = match reply {
+            Reply::Send(mut response) => {
+                if rest_ms > 0 {
+                    response.set_throttle_time_ms(rest_ms);
+                }
+                encode::<H>(correlation_id, version, &response)
+            }
             Reply::Nothing => Outcome::Nothing,
             Reply::Close(why) => Outcome::Close(why),
         };
+        let rest = turn.rest.duration();
         let elapsed = ctx.world.clock.instant().since(started_at);
-        ctx.metrics.count_request(H::Request::API, elapsed);
-        drop(share);
-        outcome
-    }))
+        ctx.metrics.count_request(api, elapsed, rest);
+        drop(turn);
+        Done { outcome, rest }
+    });
+    Ok(Begun { running, rest })
+}
+
+/// The time in which a request kept a thread, if it counts against a quota.
+struct Busy {
+    ctx: Arc<Ctx>,
+    timed: Option<Call>,
+    spent: Duration,
+}
+
+impl Busy {
+    fn add(&mut self, since: Instant) {
+        if self.timed.is_some() {
+            self.spent += self.ctx.world.clock.instant().since(since);
+        }
+    }
+    async fn run<F: Future>(&mut self, answer: F) -> F::Output {
+        let mut answer = pin!(answer);
+        if self.timed.is_none() {
+            return answer.await;
+        }
+        let polled = poll_fn(|context| {
+            let since = self.ctx.world.clock.instant();
+            let polled = answer.as_mut().poll(context);
+            self.add(since);
+            polled
+        });
+        polled.await
+    }
+    fn charge(&self) {
+        if let Some(call) = &self.timed {
+            call.charge(Key::RequestPercentage, self.spent.as_secs_f64() * 100.0);
+        }
+    }
 }
 
 fn encode<H: Handler>(correlation_id: i32, version: i16, response: &ResponseOf<H>) -> Outcome {

@@ -3,7 +3,8 @@
 //! Reading order: [`Fetch`] -> [`Plan`] -> [`Told`]. Sessions: `fetch_session`.
 //! Ours: whole batches only; Kafka may cut the last one at the limit. Nobody follows
 //! this node: a replica's request is served as a consumer's. Damaged records are CORRUPT_MESSAGE.
-//! A batch is served in the codec in which it lies, to old clients too.
+//! A batch is served in the codec in which it lies, to old clients too. A batch larger than a quota
+//! ever allows is served when nothing is owed; in Kafka its reader waits for ever.
 
 use super::list_offsets::code_of;
 use super::{Call, Handler, Need, Reply, place};
@@ -14,6 +15,7 @@ use std::future::Future;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
+use systole_guard::quota::Key;
 use systole_guard::{Operation, Resource, ResourceType};
 use systole_log::{
     Aborted, Bounds, Isolation, LEADER_EPOCH, Offset, Partition, ReadError, Records,
@@ -48,7 +50,7 @@ impl Handler for Fetch {
         request: FetchRequest,
     ) -> impl Future<Output = Reply<Self>> + Send + 'static {
         let now = call.ctx.world.clock.instant();
-        let limits = Limits::of(&request, now);
+        let limits = Limits::of(&request, now, call.at_once_max(Key::ConsumerByteRate));
         let turn = call.ctx.fetch_sessions.begin(ask(&call, request, now));
         async move {
             let served = match turn {
@@ -75,9 +77,11 @@ struct Limits {
 }
 
 impl Limits {
-    fn of(request: &FetchRequest, now: Instant) -> Self {
+    fn of(request: &FetchRequest, now: Instant, quota: Option<f64>) -> Self {
         let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
-        let bytes_max = size(request.max_bytes).min(ANSWER_BYTES_MAX);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a limit")]
+        let quota = quota.map_or(usize::MAX, |it| it as usize);
+        let bytes_max = size(request.max_bytes).min(ANSWER_BYTES_MAX).min(quota);
         Self {
             due_at: now.plus(wait),
             bytes_min: size(request.min_bytes).min(bytes_max),
@@ -126,6 +130,10 @@ async fn serve(call: &Call, turn: Turn, limits: Limits) -> Result<FetchResponse,
     let ctx = &call.ctx;
     let plan = Arc::new(Plan::new(call, Arc::clone(&turn.wanted), limits));
     let (pass, grant) = read_enough(call, &plan, limits).await;
+    if is_over_quota(call, pass.bytes) {
+        let session_id = ctx.fetch_sessions.skip(&turn)?;
+        return Ok(FetchResponse { session_id, ..Default::default() });
+    }
     let grant = grant.shrink(pass.bytes);
     let told = Told { call, isolation: limits.isolation, grant };
     let found = plan.wanted.iter().zip(pass.found);
@@ -137,6 +145,27 @@ async fn serve(call: &Call, turn: Turn, limits: Limits) -> Result<FetchResponse,
     };
     let session_id = ctx.fetch_sessions.end(&turn, &mut answers, now, draw)?;
     Ok(FetchResponse { session_id, responses: by_topic(answers), ..Default::default() })
+}
+
+/// Who took too much gets nothing this time, and nothing is counted. What is larger than any rest
+/// makes room for passes when nothing is owed, and is paid for afterwards.
+fn is_over_quota(call: &Call, bytes: usize) -> bool {
+    const KEY: Key = Key::ConsumerByteRate;
+    let Some(at_once_max) = call.at_once_max(KEY).filter(|_| bytes > 0) else { return false };
+    #[expect(clippy::cast_precision_loss, reason = "an answer has less than 2^31 bytes")]
+    let amount = bytes as f64;
+    if amount > at_once_max {
+        let owes = !call.charge(KEY, 0.0).is_zero();
+        if !owes {
+            call.charge(KEY, amount);
+        }
+        return owes;
+    }
+    let is_over = !call.charge(KEY, amount).is_zero();
+    if is_over {
+        call.refund(KEY, amount);
+    }
+    is_over
 }
 
 /// Reads until there is enough, something is wrong, or the time is up.

@@ -127,7 +127,11 @@ impl Answer {
             return Ok(self.failed(asked, denied.into()));
         }
         match self.call.ctx.topics.create(&NewTopic::named(&**name)) {
-            Ok(created) => Err(created),
+            Ok(created) => {
+                // The topic is there, so its client rests whatever it knows.
+                drop(self.call.count_mutations(created.0.partition_count, i16::MAX));
+                Err(created)
+            }
             Err(rejected) => Ok(self.failed(asked, rejected.code)),
         }
     }

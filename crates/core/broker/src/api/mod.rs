@@ -7,6 +7,7 @@
 
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
+mod alter_client_quotas;
 mod alter_configs;
 mod alter_partition_reassignments;
 mod alter_user_scram_credentials;
@@ -22,6 +23,7 @@ mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_acls;
+mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
 mod describe_delegation_token;
@@ -67,10 +69,11 @@ mod txn_offset_commit;
 mod write_txn_markers;
 
 pub(crate) use crate::access::Need;
-pub(crate) use dispatch::{Api, Outcome, Refused, Running, start};
+pub(crate) use dispatch::{Api, Begun, Done, Outcome, Refused, Running, start};
 
 use crate::config;
 use crate::ctx::Ctx;
+use crate::quota::Rest;
 use crate::server::{Peer, Share};
 use std::future::Future;
 use std::ops::RangeInclusive;
@@ -127,6 +130,8 @@ pub(crate) static TABLE: &[Api] = &[
     Api::of::<alter_partition_reassignments::AlterPartitionReassignments>(),
     Api::of::<list_partition_reassignments::ListPartitionReassignments>(),
     Api::of::<offset_delete::OffsetDelete>(),
+    Api::of::<describe_client_quotas::DescribeClientQuotas>(),
+    Api::of::<alter_client_quotas::AlterClientQuotas>(),
     Api::of::<describe_user_scram_credentials::DescribeUserScramCredentials>(),
     Api::of::<alter_user_scram_credentials::AlterUserScramCredentials>(),
     Api::of::<describe_cluster::DescribeCluster>(),
@@ -188,8 +193,17 @@ pub(crate) struct Call {
     /// Who asks, as proved when the request came.
     pub(crate) principal: Arc<Principal>,
     pub(crate) needs: &'static [Need],
-    /// The request's place in the budget of bytes in flight, held as long as any copy of this is.
-    share: Arc<Option<Share>>,
+    /// Without its length.
+    pub(crate) frame_bytes: usize,
+    pub(crate) turn: Arc<Turn>,
+}
+
+/// What all copies of a call share.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    pub(crate) rest: Rest,
+    /// The request's place in the budget of bytes in flight.
+    _share: Option<Share>,
 }
 
 impl Call {

@@ -20,6 +20,7 @@ use std::future::Future;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use systole_catalogue::Topic;
+use systole_guard::quota::Key;
 use systole_guard::{Operation, Resource, ResourceType};
 use systole_kit::Timestamp;
 use systole_log::{AppendError, Appended, Origin, Ticket};
@@ -54,6 +55,8 @@ impl Handler for Produce {
     ) -> impl Future<Output = Reply<Self>> + Send + 'static {
         let now = call.ctx.world.clock.now();
         let acks = request.acks;
+        #[expect(clippy::cast_precision_loss, reason = "a frame has less than 2^31 bytes")]
+        call.charge(Key::ProducerByteRate, call.frame_bytes as f64);
         let mut work = Work { call, acks, now, ticket: Ticket::NONE, failed: false };
         let responses = work.all(&request);
         // What follows must not keep the frame: the log has its own copy of the records.

@@ -8,6 +8,7 @@ use crate::config::BrokerConfig;
 use crate::ctx::Ctx;
 use systole_catalogue::config::{self, Definition, Kind};
 use systole_catalogue::{Durable, Overrides, Scope, plan};
+use systole_guard::quota::rate::Windows;
 use systole_guard::{Operation, Resource};
 use systole_wire::{ErrorCode, Rejected};
 
@@ -166,18 +167,28 @@ fn fixed(it: &BrokerConfig) -> impl Iterator<Item = Entry> {
     let shown = shown.map(|it| format!("{}://{}", it.protocol.name(), it.address));
     let listeners = shown.collect::<Vec<_>>().join(",");
     let dir = it.dir.display().to_string();
+    let overrides = it.connections_per_address_overrides.iter();
+    let overrides = overrides.map(|(address, max)| format!("{address}:{max}"));
+    let overrides = overrides.collect::<Vec<_>>().join(",");
+    let cuts = it.quotas.cuts();
+    let seconds = |it: Windows| it.length.as_secs().to_string();
     [
         ("auto.create.topics.enable", it.auto_create_topics.to_string(), Kind::Boolean),
         ("broker.id", it.node_id.to_string(), Kind::Int),
         ("connections.max.idle.ms", millis.to_string(), Kind::Long),
+        ("controller.quota.window.num", cuts.mutations.count.to_string(), Kind::Int),
+        ("controller.quota.window.size.seconds", seconds(cuts.mutations), Kind::Int),
         ("default.replication.factor", "1".to_owned(), Kind::Int),
         ("delete.topic.enable", "true".to_owned(), Kind::Boolean),
         ("listeners", listeners, Kind::List),
         ("log.dirs", dir, Kind::String),
         ("max.connections", it.connections().to_string(), Kind::Int),
         ("max.connections.per.ip", it.connections_per_address_max.to_string(), Kind::Int),
+        ("max.connections.per.ip.overrides", overrides, Kind::String),
         ("node.id", it.node_id.to_string(), Kind::Int),
         ("num.partitions", it.partitions_default.to_string(), Kind::Int),
+        ("quota.window.num", cuts.rates.count.to_string(), Kind::Int),
+        ("quota.window.size.seconds", seconds(cuts.rates), Kind::Int),
         ("socket.request.max.bytes", it.request_bytes_max.to_string(), Kind::Int),
     ]
     .into_iter()

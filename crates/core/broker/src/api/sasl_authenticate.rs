@@ -107,9 +107,9 @@ pub(super) fn raw(ctx: &Arc<Ctx>, peer: &Arc<Peer>, message: &Bytes) -> Running 
     let (ctx, peer) = (Arc::clone(ctx), Arc::clone(peer));
     Box::pin(async move {
         let Ok((answer, _)) = finish(&ctx, &peer, step).await else {
-            return Outcome::Close("authentication failed");
+            return Outcome::Close("authentication failed").into();
         };
         let length = i32::try_from(answer.len()).unwrap_or(0).to_be_bytes();
-        Outcome::Send(vec![Bytes::copy_from_slice(&length), answer])
+        Outcome::Send(vec![Bytes::copy_from_slice(&length), answer]).into()
     })
 }

@@ -13,7 +13,7 @@ use super::frame::{FrameError, Frames, UNPROVEN_FRAME_BYTES_MAX};
 use super::limit::{Budget, Share};
 use super::outbox::Outbox;
 use super::stream::Stream;
-use crate::api::{self, Outcome, Refused, Running};
+use crate::api::{self, Begun, Done, Outcome, Refused, Running};
 use crate::ctx::Ctx;
 use bytes::Bytes;
 use futures_util::future::FutureExt as _;
@@ -97,6 +97,8 @@ pub(crate) struct Connection {
     /// Until then the peer must have proved who it is, or prove it again.
     proof_due_at: Option<Instant>,
     is_proven: bool,
+    /// Its client took more than its quota: until then nothing is read (KIP-219).
+    rests_until: Option<Instant>,
     running: FuturesOrdered<Running>,
     out: Outbox,
     heard_at: Instant,
@@ -110,7 +112,7 @@ enum Waited {
 }
 
 enum Event {
-    Answer(Outcome),
+    Answer(Done),
     Writable,
     Readable,
     Waited(Waited),
@@ -132,6 +134,7 @@ impl Connection {
             frame_due_at: None,
             proof_due_at: Some(now.plus(ctx.config.authentication_wait_max)),
             is_proven: false,
+            rests_until: None,
             running: FuturesOrdered::new(),
             out: Outbox::default(),
             heard_at: now,
@@ -174,7 +177,7 @@ impl Connection {
         let has_bytes = !self.out.is_empty() || self.stream.wants_write();
         let event = tokio::select! {
             biased;
-            Some(outcome) = self.running.next(), if wants_answers => Event::Answer(outcome),
+            Some(done) = self.running.next(), if wants_answers => Event::Answer(done),
             ready = self.stream.writable(), if has_bytes => {
                 ready?;
                 Event::Writable
@@ -189,7 +192,7 @@ impl Connection {
             () = &mut alarm.sleep => Event::Alarm,
         };
         match event {
-            Event::Answer(outcome) => self.collect(outcome)?,
+            Event::Answer(done) => self.collect(done)?,
             Event::Writable => self.write()?,
             Event::Readable => self.read()?,
             Event::Waited(waited) => {
@@ -219,14 +222,16 @@ impl Connection {
         !self.stopping
             && (self.is_proven || self.running.is_empty() && !self.peer.session.is_failed())
             && self.waiting.is_none()
+            && self.rests_until.is_none()
             && !self.out.is_full()
             && self.running.len() < self.ctx.config.requests_in_flight_max
     }
 
     /// Queues this answer and those right behind it that are ready too, then writes them together.
-    fn collect(&mut self, first: Outcome) -> Result<(), Closed> {
+    fn collect(&mut self, first: Done) -> Result<(), Closed> {
         let mut next = Some(first);
-        while let Some(outcome) = next {
+        while let Some(Done { outcome, rest }) = next {
+            self.rest(rest);
             match outcome {
                 Outcome::Send(parts) => parts.into_iter().for_each(|it| self.out.push(it)),
                 Outcome::Nothing => {}
@@ -359,8 +364,17 @@ impl Connection {
             self.held = Some(frame);
             return Ok(());
         }
-        self.running.push_back(api::start(&self.ctx, &self.peer, frame, self.share.take())?);
+        let Begun { running, rest } = api::start(&self.ctx, &self.peer, frame, self.share.take())?;
+        self.running.push_back(running);
+        self.rest(rest);
         Ok(())
+    }
+
+    fn rest(&mut self, rest: Duration) {
+        if !rest.is_zero() {
+            let until = self.ctx.world.clock.instant().plus(rest);
+            self.rests_until = self.rests_until.max(Some(until));
+        }
     }
 
     /// From now on the rest of the frame is owed.
@@ -373,11 +387,18 @@ impl Connection {
     fn due_at(&self) -> Instant {
         let idle_at = self.heard_at.plus(self.ctx.config.connections_idle_max);
         let frame_at = self.frame_due_at.map(|it| it.0);
-        [frame_at, self.proof_due_at].into_iter().flatten().fold(idle_at, Instant::min)
+        [frame_at, self.proof_due_at, self.rests_until]
+            .into_iter()
+            .flatten()
+            .fold(idle_at, Instant::min)
     }
 
     fn check_time(&mut self) -> Result<(), Closed> {
         let now = self.ctx.world.clock.instant();
+        if self.rests_until.is_some_and(|it| it <= now) {
+            self.rests_until = None;
+            self.heard_at = now;
+        }
         if let Some((due_at, wait)) = self.frame_due_at
             && due_at <= now
         {
@@ -394,7 +415,8 @@ impl Connection {
             });
         }
         if self.due_at() <= now {
-            let ours_to_act = self.waiting.is_some() || !self.running.is_empty();
+            let ours_to_act =
+                self.waiting.is_some() || self.rests_until.is_some() || !self.running.is_empty();
             if !self.out.is_empty() || !ours_to_act {
                 return Err(Closed::Idle(self.ctx.config.connections_idle_max));
             }

@@ -2,7 +2,8 @@
 //!
 //! Owns: the counts. Does not own: what happens at a limit (`server` closes or pauses).
 
-use std::collections::HashMap;
+use crate::config::BrokerConfig;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use systole_kit::Code;
@@ -26,6 +27,8 @@ impl Full {
 pub(crate) struct Seats {
     total_max: usize,
     per_address_max: usize,
+    /// Other numbers for single addresses.
+    overrides: BTreeMap<IpAddr, usize>,
     taken: Mutex<Taken>,
 }
 
@@ -43,18 +46,26 @@ pub(crate) struct Seat {
 }
 
 impl Seats {
-    pub(crate) fn new(total_max: usize, per_address_max: usize) -> Arc<Self> {
-        Arc::new(Self { total_max, per_address_max, taken: Mutex::default() })
+    pub(crate) fn new(total_max: usize, config: &BrokerConfig) -> Arc<Self> {
+        let per_address_max = config.connections_per_address_max;
+        let overrides = config.connections_per_address_overrides.iter();
+        let overrides = overrides.map(|(it, max)| (it.to_canonical(), *max)).collect();
+        Arc::new(Self { total_max, per_address_max, overrides, taken: Mutex::default() })
     }
 
     pub(crate) fn take(self: &Arc<Self>, address: IpAddr) -> Result<Seat, Full> {
+        let address = address.to_canonical();
+        let address_max = self.overrides.get(&address).copied().unwrap_or(self.per_address_max);
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if taken.total >= self.total_max {
             return Err(Full::Total(self.total_max));
         }
         let of_address = taken.by_address.entry(address).or_default();
-        if *of_address >= self.per_address_max {
-            return Err(Full::PerAddress(self.per_address_max));
+        if *of_address >= address_max {
+            if *of_address == 0 {
+                taken.by_address.remove(&address);
+            }
+            return Err(Full::PerAddress(address_max));
         }
         *of_address += 1;
         taken.total += 1;
@@ -134,11 +145,18 @@ mod tests {
 
     #[test]
     fn a_seat_is_free_again_after_its_connection() {
-        let (one, two) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
-        let seats = Seats::new(3, 2);
+        let [one, two, none] = [1, 2, 3].map(|it| IpAddr::from([127, 0, 0, it]));
+        let overrides = BTreeMap::from([(none, 0)]);
+        let config = BrokerConfig {
+            connections_per_address_max: 2,
+            connections_per_address_overrides: overrides,
+            ..BrokerConfig::default()
+        };
+        let seats = Seats::new(3, &config);
         let first = seats.take(one).unwrap();
         let _second = seats.take(one).unwrap();
         assert_eq!(seats.take(one).unwrap_err(), Full::PerAddress(2));
+        assert_eq!(seats.take(none).unwrap_err(), Full::PerAddress(0));
         let _third = seats.take(two).unwrap();
         assert_eq!(seats.take(two).unwrap_err(), Full::Total(3));
         drop(first);

@@ -27,6 +27,7 @@ use systole_kit::Code;
 use systole_telemetry::metrics::Gauge;
 use systole_world::ClockExt as _;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 /// The same kind of refusal is logged once in this time, with the number of those not shown.
@@ -35,6 +36,9 @@ pub(crate) const REFUSAL_LOG_INTERVAL: Duration = Duration::from_secs(10);
 const NOT_ACCEPTED: Code = Code::new(2008);
 /// How long accepting rests when the machine has no more file handles.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Connections that are kept unserved because their address opened too many; those above are
+/// closed at once.
+const HELD_MAX: usize = 1000;
 /// How long a stop waits for requests under way.
 const STOP_WAIT_MAX: Duration = Duration::from_secs(10);
 
@@ -68,7 +72,8 @@ impl Server {
         listeners: Vec<(TcpListener, Arc<Listener>)>,
     ) -> io::Result<Self> {
         let tasks = TaskTracker::new();
-        let seats = Seats::new(connections_max(&ctx), ctx.config.connections_per_address_max);
+        let seats = Seats::new(connections_max(&ctx), &ctx.config);
+        let held = Arc::new(Semaphore::new(HELD_MAX));
         let budget = Budget::new(ctx.config.requests_in_flight_bytes_max);
         let failed = Arc::new(Seldom::new(REFUSAL_LOG_INTERVAL));
         let addresses = listeners.iter().map(|it| it.0.local_addr()).collect::<Result<_, _>>()?;
@@ -76,6 +81,7 @@ impl Server {
             let door = Door {
                 listener,
                 seats: Arc::clone(&seats),
+                held: Arc::clone(&held),
                 budget: budget.clone(),
                 refused: Seldom::new(REFUSAL_LOG_INTERVAL),
                 failed: Arc::clone(&failed),
@@ -125,6 +131,7 @@ fn connections_max(ctx: &Ctx) -> usize {
 struct Door {
     listener: Arc<Listener>,
     seats: Arc<Seats>,
+    held: Arc<Semaphore>,
     budget: Budget,
     refused: Seldom,
     failed: Arc<Seldom>,
@@ -154,6 +161,12 @@ impl Door {
     }
 
     fn admit(&self, stream: TcpStream, address: SocketAddr) {
+        if !self.listener.is_own
+            && let Err(delay) = self.ctx.gauges.connect(&self.ctx, address.ip())
+        {
+            self.hold(stream, delay);
+            return;
+        }
         let seat = match self.seats.take(address.ip()) {
             Ok(seat) => seat,
             Err(full) => {
@@ -186,6 +199,23 @@ impl Door {
             let closed = connection.run().await;
             drop(open);
             report(&ctx, &failed, address, &closed);
+        });
+    }
+}
+
+impl Door {
+    /// Keeps a connection of an address that opened too many unserved until it is closed: so its
+    /// client cannot try again at once. As in Kafka.
+    fn hold(&self, stream: TcpStream, delay: Duration) {
+        self.ctx.metrics.connections_throttled.inc();
+        let Ok(place) = Arc::clone(&self.held).try_acquire_owned() else { return };
+        let ctx = Arc::clone(&self.ctx);
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = ctx.world.clock.sleep(delay) => {}
+                () = ctx.stopping.cancelled() => {}
+            }
+            drop((stream, place));
         });
     }
 }

@@ -152,6 +152,8 @@ async fn every_api_refuses_who_may_nothing_with_kafkas_code() {
         AlterPartitionReassignments: 31
         ListPartitionReassignments: 31
         OffsetDelete: 30
+        DescribeClientQuotas: 31
+        AlterClientQuotas: 31
         DescribeUserScramCredentials: 31
         AlterUserScramCredentials: 31
         DescribeCluster: 0

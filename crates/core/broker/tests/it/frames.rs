@@ -102,7 +102,7 @@ async fn a_request_cut_into_single_bytes_is_still_a_request() {
 }
 
 /// A world whose clock the test turns.
-fn hand_world() -> (World, HandClock) {
+pub(crate) fn hand_world() -> (World, HandClock) {
     let clock = HandClock::starting_at(Timestamp::from_millis(1_700_000_000_000));
     (World { clock: std::sync::Arc::new(clock.clone()), ..World::os() }, clock)
 }

@@ -21,6 +21,7 @@ mod one_node;
 mod produce;
 mod provider;
 mod questions;
+mod quotas;
 mod records;
 mod sasl;
 mod share_groups;

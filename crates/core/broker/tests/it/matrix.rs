@@ -234,6 +234,8 @@ async fn every_right_opens_what_it_opens_in_kafka_and_nothing_else() {
         AlterPartitionReassignments: 31 CLUSTER ALTER
         ListPartitionReassignments: 31 CLUSTER DELETE, CLUSTER ALTER, CLUSTER DESCRIBE
         OffsetDelete: 30 GROUP DELETE
+        DescribeClientQuotas: 31 CLUSTER DESCRIBE_CONFIGS, CLUSTER ALTER_CONFIGS
+        AlterClientQuotas: 31 CLUSTER ALTER_CONFIGS
         DescribeUserScramCredentials: 31 CLUSTER DELETE, CLUSTER ALTER, CLUSTER DESCRIBE
         AlterUserScramCredentials: 31 CLUSTER ALTER
         DescribeCluster: 0

@@ -311,6 +311,11 @@ impl Questions {
         }];
         let request = DeleteAclsRequest { filters, ..Default::default() };
         self.ask(3, request, |it| it.filter_results[0].error_code).await;
+        let request = DescribeClientQuotasRequest::default();
+        self.ask(1, request, |it| it.error_code).await;
+        let entries = vec![alter_client_quotas_request::EntryData::default()];
+        let request = AlterClientQuotasRequest { entries, ..Default::default() };
+        self.ask(1, request, |it| it.entries[0].error_code).await;
         let request = DescribeUserScramCredentialsRequest { users: None, ..Default::default() };
         self.ask(0, request, |it| it.error_code).await;
         let upsertions = vec![ScramCredentialUpsertion { mechanism: 1, ..Default::default() }];
