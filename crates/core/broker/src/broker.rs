@@ -11,6 +11,7 @@ use crate::fetch_session::FetchSessions;
 use crate::metric::Metrics;
 use crate::sasl::Sasl;
 use crate::server::{REFUSAL_LOG_INTERVAL, Seldom, Server};
+use crate::share_session::ShareSessions;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use systole_catalogue::plan::Site;
 use systole_catalogue::{Catalogue, JournalError};
 use systole_coordinator::ProducerIds;
 use systole_coordinator::group::{Coordinator, Store};
+use systole_coordinator::share::{self, Shares};
 use systole_coordinator::transaction::{self, Parts};
 use systole_guard::door;
 use systole_kit::{Code, Problems, Remedy};
@@ -123,7 +125,7 @@ impl Broker {
             sockets.push(net::listen(it.address).map_err(cannot_listen)?);
         }
         let (listeners, sasl) = open_security(doors, config, world).await?;
-        let Opened { log, topics, groups, transactions } = open(config, world).await?;
+        let Opened { log, topics, groups, shares, transactions } = open(config, world).await?;
         let ctx = Arc::new(Ctx {
             config: config.clone(),
             world: world.clone(),
@@ -135,6 +137,8 @@ impl Broker {
             fetch_budget: FetchBudget::default(),
             producer_ids: ProducerIds::default(),
             groups,
+            shares,
+            share_sessions: ShareSessions::new(config.share_groups.sessions_max),
             sasl,
             enforces_access: config.enforces_access(),
             transactions,
@@ -148,6 +152,7 @@ impl Broker {
         server.attach(Sasl::watch_keys(Arc::clone(&ctx)));
         server.attach(maintain(Arc::clone(&ctx)));
         server.attach(ctx.groups.clone().run(ctx.stopping.clone()));
+        server.attach(ctx.shares.clone().run(ctx.stopping.clone()));
         server.attach(ctx.transactions.clone().run(ctx.stopping.clone()));
         Ok(Self { ctx, server })
     }
@@ -194,6 +199,7 @@ struct Opened {
     log: Log,
     topics: Arc<Catalogue>,
     groups: Coordinator,
+    shares: Shares,
     transactions: transaction::Coordinator,
 }
 
@@ -210,16 +216,19 @@ async fn open(config: &BrokerConfig, world: &World) -> Result<Opened, StartError
     });
     let (log, opened, stop) = opening.await??;
     let topics = Arc::new(opened.settle().await?);
+    let states = share::Store::new(&log, &topics, &config.share_groups);
+    let (at, settings) = (world.clone(), config.share_groups.clone());
+    let shares = spawn_blocking(move || Shares::open(&at, &settings, states)).await?;
     let store = Store::new(&log, &topics, &config.groups);
-    let (at, settings) = (world.clone(), config.groups.clone());
-    let groups = spawn_blocking(move || Coordinator::open(&at, &settings, store)).await?;
+    let (at, settings, kept) = (world.clone(), config.groups.clone(), shares.clone());
+    let groups = spawn_blocking(move || Coordinator::open(&at, &settings, store, kept)).await?;
     let (at, settings) = (world.clone(), config.transactions.clone());
     let parts =
         Parts { log: log.clone(), topics: Arc::clone(&topics), groups: groups.clone(), stop };
     let opening = spawn_blocking(move || transaction::Coordinator::open(&at, &settings, parts));
     let (transactions, ticket) = opening.await?.map_err(|_| StartError::Transactions)?;
     log.done(ticket).await.map_err(|_| StartError::Transactions)?;
-    Ok(Opened { log, topics, groups, transactions })
+    Ok(Opened { log, topics, groups, shares, transactions })
 }
 
 fn tell(report: &RecoveryReport) {

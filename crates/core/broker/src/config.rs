@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use systole_catalogue::plan::PARTITIONS_MAX;
 use systole_coordinator::group::GroupConfig;
+use systole_coordinator::share::ShareConfig;
 use systole_coordinator::transaction::TransactionConfig;
 use systole_guard::door::Authentication;
 use systole_guard::{Policy, Principal};
@@ -86,6 +87,8 @@ pub struct BrokerConfig {
     pub quotas: QuotaConfig,
     /// `[broker.groups]`: consumer groups and their offsets.
     pub groups: GroupConfig,
+    /// `[broker.share_groups]`: share groups and what becomes of the records they read.
+    pub share_groups: ShareConfig,
     /// `[broker.transactions]`: transactional producers.
     pub transactions: TransactionConfig,
 }
@@ -115,6 +118,7 @@ impl Default for BrokerConfig {
             access: AccessConfig::default(),
             quotas: QuotaConfig::default(),
             groups: GroupConfig::default(),
+            share_groups: ShareConfig::default(),
             transactions: TransactionConfig::default(),
         }
     }
@@ -230,6 +234,7 @@ impl BrokerConfig {
         problems.within("access", |it| self.access.check(it));
         problems.within("quotas", |it| self.quotas.check(it));
         self.groups.check(problems);
+        self.share_groups.check(problems);
         self.transactions.check(problems);
     }
 }

@@ -9,10 +9,12 @@ use crate::metric::Metrics;
 use crate::quota::Gauges;
 use crate::sasl::Sasl;
 use crate::server::Seldom;
+use crate::share_session::ShareSessions;
 use std::sync::Arc;
 use systole_catalogue::Catalogue;
 use systole_coordinator::ProducerIds;
 use systole_coordinator::group::Coordinator;
+use systole_coordinator::share::Shares;
 use systole_coordinator::transaction;
 use systole_log::Log;
 use systole_world::World;
@@ -31,6 +33,8 @@ pub(crate) struct Ctx {
     pub(crate) producer_ids: ProducerIds,
     pub(crate) topics: Arc<Catalogue>,
     pub(crate) groups: Coordinator,
+    pub(crate) shares: Shares,
+    pub(crate) share_sessions: ShareSessions,
     pub(crate) sasl: Sasl,
     /// Whether access lists are asked.
     pub(crate) enforces_access: bool,

@@ -26,6 +26,7 @@ mod metric;
 mod quota;
 mod sasl;
 mod server;
+mod share_session;
 mod tls;
 
 pub use broker::{Broker, StartError};

@@ -26,6 +26,16 @@ pub struct Kind {
     pub compression: &'static str,
     /// What the records are, for the log.
     pub records: &'static str,
+    pub cleanup: Cleanup,
+}
+
+/// How what is said no more leaves the topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cleanup {
+    /// The newest record of each key stays.
+    Compact,
+    /// The owner deletes what it needs no more; nothing goes by itself.
+    ByOwner,
 }
 
 #[derive(Debug)]
@@ -143,14 +153,17 @@ impl InternalTopic {
 
     fn wanted(&self) -> NewTopic {
         let config = |name: &str, value: String| (name.to_owned(), Some(value));
-        NewTopic {
-            partitions: self.partitions_wanted,
-            configs: vec![
-                config("cleanup.policy", "compact".into()),
-                config("compression.type", self.kind.compression.into()),
-                config("segment.bytes", SEGMENT_BYTES.to_string()),
-            ],
-            ..NewTopic::named(self.kind.name)
+        let mut configs = vec![
+            config("compression.type", self.kind.compression.into()),
+            config("segment.bytes", SEGMENT_BYTES.to_string()),
+        ];
+        match self.kind.cleanup {
+            Cleanup::Compact => configs.push(config("cleanup.policy", "compact".into())),
+            Cleanup::ByOwner => {
+                configs.push(config("cleanup.policy", "delete".into()));
+                configs.push(config("retention.ms", "-1".into()));
+            }
         }
+        NewTopic { partitions: self.partitions_wanted, configs, ..NewTopic::named(self.kind.name) }
     }
 }

@@ -16,7 +16,8 @@ use systole_log::{PartitionConfig, PartitionId};
 use systole_wire::{ErrorCode, Rejected};
 
 /// Topics that Kafka calls internal: made and used by the node; clients may read them.
-const INTERNAL_NAMES: &[&str] = &["__consumer_offsets", "__transaction_state"];
+const INTERNAL_NAMES: &[&str] =
+    &["__consumer_offsets", "__share_group_state", "__transaction_state"];
 
 /// One topic, as it was at one moment: a change makes a new value and leaves this one as it is.
 #[derive(Debug)]

@@ -1,10 +1,12 @@
 //! Groups: who belongs to one, who reads what, and how far each got.
 //!
 //! Owns: the life of a group ([`classic::Group`], [`consumer::Group`], [`share::Group`]), its
-//! committed offsets ([`Offsets`]), and their records in `__consumer_offsets` ([`record`]).
+//! committed offsets ([`Offsets`]), their records in `__consumer_offsets` ([`record`]), and what
+//! became of each record that a share group reads ([`share_partition`]).
 //! Does not own: the answers on the wire, locks, timers and the topics (the coordinator), partition
 //! assignment in a classic group (its leader).
-//! Reading order: [`classic`] -> [`consumer`] -> [`share`] -> [`offsets`] -> [`record`].
+//! Reading order: [`classic`] -> [`consumer`] -> [`share`] -> [`share_partition`] -> [`offsets`] ->
+//! [`record`].
 //! Bytes: `docs/formats/consumer-offsets.md`.
 //!
 //! Invariants
@@ -18,6 +20,7 @@ mod now;
 pub mod offsets;
 pub mod record;
 pub mod share;
+pub mod share_partition;
 
 pub use now::Now;
 pub use offsets::{Change, Committed, Offsets, Place, Retention, check_metadata};

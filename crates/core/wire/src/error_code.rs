@@ -125,8 +125,12 @@ codes! {
     MismatchedEndpointType = 114, "MISMATCHED_ENDPOINT_TYPE";
     UnsupportedEndpointType = 115, "UNSUPPORTED_ENDPOINT_TYPE";
     TransactionAbortable = 120, "TRANSACTION_ABORTABLE";
+    InvalidRecordState = 121, "INVALID_RECORD_STATE";
+    ShareSessionNotFound = 122, "SHARE_SESSION_NOT_FOUND";
+    InvalidShareSessionEpoch = 123, "INVALID_SHARE_SESSION_EPOCH";
     InvalidRegularExpression = 128, "INVALID_REGULAR_EXPRESSION";
     RebootstrapRequired = 129, "REBOOTSTRAP_REQUIRED";
+    ShareSessionLimitReached = 133, "SHARE_SESSION_LIMIT_REACHED";
 }
 
 impl From<ErrorCode> for i16 {

@@ -129,6 +129,7 @@ async fn finish(
             let done = durable.await;
             if done.is_ok() {
                 call.ctx.groups.forget_topic(&topic.name);
+                call.ctx.groups.forget_shared_topic(topic.id);
             }
             done
         }

@@ -129,6 +129,12 @@ async fn find(
     .map(|it| if it.offset <= end.raw() { it } else { Place::NONE })
 }
 
+/// The offset of the first record at `at` (milliseconds, UTC) or later; `None`: all are older.
+pub(super) async fn offset_at(partition: Partition, at: i64) -> Result<Option<i64>, ErrorCode> {
+    let found = search(partition, Some(at)).await?;
+    Ok((found.offset >= 0).then_some(found.offset))
+}
+
 /// The search reads files, which must not hold up other connections.
 async fn search(partition: Partition, at: Option<i64>) -> Result<Place, ErrorCode> {
     let searched = tokio::task::spawn_blocking(move || match at {

@@ -62,14 +62,19 @@ mod resource;
 mod rule;
 mod sasl_authenticate;
 mod sasl_handshake;
+mod share_ack;
+mod share_acknowledge;
+mod share_fetch;
 mod share_group_describe;
 mod share_group_heartbeat;
+mod share_reader;
 mod sync_group;
 mod txn_offset_commit;
 mod write_txn_markers;
 
 pub(crate) use crate::access::Need;
 pub(crate) use dispatch::{Api, Begun, Done, Outcome, Refused, Running, start};
+pub(crate) use share_ack::take_back;
 
 use crate::config;
 use crate::ctx::Ctx;
@@ -144,6 +149,8 @@ pub(crate) static TABLE: &[Api] = &[
     Api::of::<describe_topic_partitions::DescribeTopicPartitions>(),
     Api::of::<share_group_heartbeat::ShareGroupHeartbeat>(),
     Api::of::<share_group_describe::ShareGroupDescribe>(),
+    Api::of::<share_fetch::ShareFetch>(),
+    Api::of::<share_acknowledge::ShareAcknowledge>(),
 ];
 
 /// One Kafka API.

@@ -11,6 +11,7 @@ mod outbox;
 mod seldom;
 mod stream;
 
+use crate::api;
 use crate::ctx::Ctx;
 use crate::listener::Listener;
 use crate::sasl::session::Session;
@@ -198,6 +199,7 @@ impl Door {
         self.tasks.spawn(async move {
             let closed = connection.run().await;
             drop(open);
+            api::take_back(&ctx, &ctx.share_sessions.disconnected((address, local)));
             report(&ctx, &failed, address, &closed);
         });
     }

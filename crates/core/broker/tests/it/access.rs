@@ -166,6 +166,8 @@ async fn every_api_refuses_who_may_nothing_with_kafkas_code() {
         DescribeTopicPartitions: 29
         ShareGroupHeartbeat: 30
         ShareGroupDescribe: 30
+        ShareFetch: 30
+        ShareAcknowledge: 30
     "#]]
     .assert_eq(&table);
 }

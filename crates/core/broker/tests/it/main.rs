@@ -25,6 +25,7 @@ mod quotas;
 mod records;
 mod sasl;
 mod share_groups;
+mod share_records;
 mod start;
 mod table;
 mod tls;

@@ -248,5 +248,7 @@ async fn every_right_opens_what_it_opens_in_kafka_and_nothing_else() {
         DescribeTopicPartitions: 29 TOPIC READ, TOPIC WRITE, TOPIC DELETE, TOPIC ALTER, TOPIC DESCRIBE
         ShareGroupHeartbeat: 30
         ShareGroupDescribe: 30 GROUP READ, GROUP DELETE, GROUP DESCRIBE
+        ShareFetch: 30 GROUP READ
+        ShareAcknowledge: 30 GROUP READ
     "#]].assert_eq(&asked.table().await);
 }

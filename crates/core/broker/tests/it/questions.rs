@@ -125,6 +125,18 @@ impl Questions {
         let request =
             ShareGroupDescribeRequest { group_ids: vec!["g".into()], ..Default::default() };
         self.ask(1, request, |it| it.groups[0].error_code).await;
+        let request = ShareFetchRequest {
+            group_id: Some("g".into()),
+            member_id: Some("m".into()),
+            ..Default::default()
+        };
+        self.ask(1, request, |it| it.error_code).await;
+        let request = ShareAcknowledgeRequest {
+            group_id: Some("g".into()),
+            member_id: Some("m".into()),
+            ..Default::default()
+        };
+        self.ask(1, request, |it| it.error_code).await;
         let request = HeartbeatRequest { group_id: "g".into(), ..Default::default() };
         self.ask(4, request, |it| it.error_code).await;
         let request = LeaveGroupRequest { group_id: "g".into(), ..Default::default() };

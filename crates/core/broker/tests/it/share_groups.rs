@@ -122,8 +122,8 @@ async fn members_join_share_and_leave_and_the_group_survives_a_crash() {
     it.look().await.say(beating("g", "a", 5)).await;
     expect![[r#"
         a 0: epoch 2 t[0, 1] u[0]
-        b 0: epoch 3 t[0]
-        a 2: epoch 3 t[1] u[0]
+        b 0: epoch 3 u[0]
+        a 2: epoch 3 t[0, 1]
         group: Stable epoch 3 target 3 simple
           a epoch 3 reads 2
           b epoch 3 reads 1

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 /// Wakes holders of `T` at their time, earliest first.
 #[derive(Debug)]
-pub(super) struct Alarm<T> {
+pub(crate) struct Alarm<T> {
     queue: Mutex<BinaryHeap<Reverse<Due<T>>>>,
     /// Something earlier than before is at the head of the queue.
     moved: Notify,
@@ -26,11 +26,11 @@ struct Due<T> {
 }
 
 impl<T> Alarm<T> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { queue: Mutex::new(BinaryHeap::new()), moved: Notify::new() }
     }
 
-    pub(super) fn set(&self, at: Instant, whom: T) {
+    pub(crate) fn set(&self, at: Instant, whom: T) {
         let mut queue = self.lock();
         let is_first = queue.peek().is_none_or(|Reverse(head)| at < head.at);
         queue.push(Reverse(Due { at, whom }));
@@ -41,7 +41,7 @@ impl<T> Alarm<T> {
     }
 
     /// Waits until the earliest time has come. Cancelling loses nothing.
-    pub(super) async fn next(&self, clock: &dyn Clock) -> (Instant, T) {
+    pub(crate) async fn next(&self, clock: &dyn Clock) -> (Instant, T) {
         loop {
             let head = self.lock().peek().map(|Reverse(head)| head.at);
             match head {

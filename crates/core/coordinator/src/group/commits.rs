@@ -114,6 +114,9 @@ impl Coordinator {
     pub fn delete(&self, group_id: &str) -> Result<Durable, ErrorCode> {
         let deleted = self.enter(group_id, false, |slot, inner| {
             inner.kind.may_delete()?;
+            if let Kind::Share(_) = inner.kind {
+                self.0.shares.end(&slot.id, None)?;
+            }
             let offsets = inner.offsets.places(None).into_iter().map(|place| (place, None));
             let offsets = offsets.map(|it| encoded(record::of_offset(&slot.id, &it)));
             let mut pairs = offsets.collect::<Result<Vec<_>, _>>()?;

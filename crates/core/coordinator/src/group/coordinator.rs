@@ -17,6 +17,7 @@ use super::replay;
 use super::slot::{Inner, Slot, Waiter};
 use super::store::Store;
 use super::transactional::OpenTransactions;
+use crate::share::Shares;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -40,6 +41,7 @@ pub(super) struct Shared {
     world: World,
     pub(super) config: GroupConfig,
     pub(super) journal: Arc<dyn Journal>,
+    pub(super) shares: Shares,
     slots: Mutex<HashMap<Arc<str>, Arc<Slot>>>,
     alarm: Alarm<Weak<Slot>>,
     tokens: AtomicU64,
@@ -59,11 +61,17 @@ pub struct Listed {
 }
 
 impl Coordinator {
-    pub(super) fn new(world: &World, config: &GroupConfig, journal: Arc<dyn Journal>) -> Self {
+    pub(super) fn new(
+        world: &World,
+        config: &GroupConfig,
+        journal: Arc<dyn Journal>,
+        shares: Shares,
+    ) -> Self {
         Self(Arc::new(Shared {
             world: world.clone(),
             config: config.clone(),
             journal,
+            shares,
             slots: Mutex::default(),
             alarm: Alarm::new(),
             tokens: AtomicU64::new(0),
@@ -74,11 +82,11 @@ impl Coordinator {
 
     /// Reads groups and offsets back and brings them to life. Blocks on file IO; cost: one pass
     /// over `__consumer_offsets`.
-    pub fn open(world: &World, config: &GroupConfig, store: Store) -> Self {
+    pub fn open(world: &World, config: &GroupConfig, store: Store, shares: Shares) -> Self {
         let started_at = world.clock.instant();
         let replay = store.replay(config);
         let (records, unreadable) = (replay.records, replay.unreadable);
-        let it = Self::new(world, config, Arc::new(store));
+        let it = Self::new(world, config, Arc::new(store), shares);
         let groups = replay.finish(&it);
         let took = world.clock.instant().since(started_at);
         tracing::info!(groups, records, unreadable, ?took, "groups restored");

@@ -129,7 +129,8 @@ impl Node {
             random: Arc::new(SeededRandom::new(7)),
             ..World::os()
         };
-        let groups = Coordinator::new(&world, config, log.clone());
+        let shares = crate::share::tests::empty(&world);
+        let groups = Coordinator::new(&world, config, log.clone(), shares);
         log.replay().finish(&groups);
         let stop = CancellationToken::new();
         tokio::spawn(groups.clone().run(stop.clone()));

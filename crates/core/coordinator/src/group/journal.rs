@@ -15,7 +15,7 @@ use systole_wire::ErrorCode;
 pub type Durable = Pin<Box<dyn Future<Output = Result<(), ErrorCode>> + Send>>;
 
 /// A batch that has its place in the log.
-pub(super) struct Appended {
+pub(crate) struct Appended {
     pub last_offset: i64,
     /// The same as `durable`, to be joined with others.
     pub ticket: Ticket,

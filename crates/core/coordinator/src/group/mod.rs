@@ -23,10 +23,12 @@ mod transactional;
 #[cfg(test)]
 mod coordinator_tests;
 
+pub(crate) use alarm::Alarm;
 pub use commits::{Accepted, Commit};
 pub use config::GroupConfig;
 pub use config::{MEMBER_BYTES_MAX, NAME_BYTES_MAX};
 pub use coordinator::Coordinator;
+pub(crate) use journal::Appended;
 pub use journal::{Durable, partition_of};
 pub use store::{Store, TOPIC as OFFSETS_TOPIC};
 pub use transactional::EndedTransaction;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use systole_group::Now;
 use systole_group::consumer::{Refused, Topics};
 use systole_group::share::{Beat, Config, Described, Group, Heartbeat};
+use systole_kit::Uuid;
 use systole_wire::{ErrorCode, Rejected};
 
 /// Said by the first heartbeat of a member.
@@ -53,6 +54,26 @@ impl Coordinator {
     }
 }
 
+impl Coordinator {
+    /// Forgets what share groups know of a topic that is gone.
+    pub fn forget_shared_topic(&self, topic: Uuid) {
+        for slot in self.0.all() {
+            let mut inner = slot.lock();
+            if !matches!(&inner.kind, Kind::Share(it) if it.knows(topic)) {
+                continue;
+            }
+            let forgotten = self.0.turn_share(&slot, &mut inner, |group, _, _| {
+                group.forget(topic);
+                Ok(())
+            });
+            if let Err(rejected) = forgotten {
+                tracing::warn!(%rejected, "a deleted topic could not be forgotten");
+            }
+        }
+        self.0.shares.forget_topic(topic);
+    }
+}
+
 impl Shared {
     pub(super) fn share_config(&self) -> Config {
         self.config.share()
@@ -67,7 +88,17 @@ impl Shared {
         if inner.is_unused() && beat.epoch == JOINING {
             inner.kind = Kind::Share(Box::new(Group::new(self.share_config())));
         }
-        self.turn_share(slot, inner, |group, topics, now| group.heartbeat(beat, topics, now))
+        let unwritten = |code| Refused { code, message: "No state can be written now.".into() };
+        self.turn_share(slot, inner, |group, topics, now| {
+            let beaten = group.heartbeat(beat, topics, now)?;
+            // Ahead of the facts that tell of them, in the same write-ahead log.
+            let begun = self.shares.begin(&slot.id, &beaten.begun, beaten.state_epoch);
+            begun.map_err(|code| {
+                group.undo();
+                unwritten(code)
+            })?;
+            Ok(beaten)
+        })
     }
 
     /// One turn of a share group.

@@ -12,7 +12,7 @@ use super::replay::Replay;
 use bytes::Bytes;
 use std::sync::Arc;
 use systole_catalogue::Catalogue;
-use systole_catalogue::internal::{InternalTopic, Kind};
+use systole_catalogue::internal::{Cleanup, InternalTopic, Kind};
 use systole_group::consumer::Topics;
 use systole_log::{AppendError, Log, Origin};
 use systole_wire::ErrorCode;
@@ -24,7 +24,8 @@ pub struct Store(InternalTopic);
 
 impl Store {
     pub fn new(log: &Log, topics: &Arc<Catalogue>, config: &GroupConfig) -> Self {
-        let kind = Kind { name: TOPIC, compression: "producer", records: "groups" };
+        let cleanup = Cleanup::Compact;
+        let kind = Kind { name: TOPIC, compression: "producer", records: "groups", cleanup };
         Self(InternalTopic::new(kind, log, topics, config.offsets_topic_partitions))
     }
 

@@ -102,7 +102,8 @@ impl Life {
             topics.create(&wanted).map_err(|_| Off)?.1.await.map_err(|_| Off)?;
         }
         let store = Store::new(&log, &topics, &config);
-        let groups = group::Coordinator::open(&self.world, &config, store);
+        let shares = crate::share::tests::empty(&self.world);
+        let groups = group::Coordinator::open(&self.world, &config, store, shares);
         let topic = topics.by_name("t").unwrap();
         let partitions = topic.partitions().map(|id| log.partition(id).unwrap()).collect();
         let parts = Parts { log: log.clone(), topics, groups, stop };

@@ -9,7 +9,7 @@ use super::slot::Sync;
 use std::collections::HashMap;
 use std::sync::Arc;
 use systole_catalogue::Catalogue;
-use systole_catalogue::internal::{BATCH_BYTES_MAX, InternalTopic, Kind};
+use systole_catalogue::internal::{BATCH_BYTES_MAX, Cleanup, InternalTopic, Kind};
 use systole_kit::Timestamp;
 use systole_log::{AppendError, Log, Origin, Ticket};
 use systole_transaction::Transaction;
@@ -33,7 +33,8 @@ pub(super) struct Replayed {
 
 impl Store {
     pub(super) fn new(log: &Log, topics: &Arc<Catalogue>, config: &TransactionConfig) -> Self {
-        let kind = Kind { name: TOPIC, compression: "uncompressed", records: "transactions" };
+        let (compression, cleanup) = ("uncompressed", Cleanup::Compact);
+        let kind = Kind { name: TOPIC, compression, records: "transactions", cleanup };
         Self(InternalTopic::new(kind, log, topics, config.state_topic_partitions))
     }
 

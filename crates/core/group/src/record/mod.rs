@@ -160,7 +160,11 @@ pub fn read(key: Option<&[u8]>, value: Option<&[u8]>) -> Result<Entry, Unreadabl
     }
 }
 
-fn encode(head: i16, version: i16, message: &impl Message) -> Result<Bytes, EncodeError> {
+pub(crate) fn encode(
+    head: i16,
+    version: i16,
+    message: &impl Message,
+) -> Result<Bytes, EncodeError> {
     let mut body = Writer::default();
     message.encode(&mut body, version)?;
     let body = body.into_bytes();
@@ -171,11 +175,11 @@ fn encode(head: i16, version: i16, message: &impl Message) -> Result<Bytes, Enco
 }
 
 /// A value begins with its version.
-fn versioned(version: i16, message: &impl Message) -> Result<Bytes, EncodeError> {
+pub(crate) fn versioned(version: i16, message: &impl Message) -> Result<Bytes, EncodeError> {
     encode(version, version, message)
 }
 
-fn decode<M: Message>(mut value: Bytes) -> Result<M, Unreadable> {
+pub(crate) fn decode<M: Message>(mut value: Bytes) -> Result<M, Unreadable> {
     let version = value.try_get_i16().map_err(|_| Unreadable::NoKey)?;
     Ok(M::decode(&mut Reader::new(value), version)?)
 }
@@ -271,6 +275,6 @@ fn duration(millis: i32) -> Duration {
 }
 
 /// A copy of its own: a slice would keep the whole batch in memory.
-fn shared(it: &Str) -> Arc<str> {
+pub(crate) fn shared(it: &Str) -> Arc<str> {
     Arc::from(&**it)
 }

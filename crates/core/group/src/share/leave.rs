@@ -5,6 +5,7 @@ use super::{Fact, Group};
 use crate::Now;
 use crate::consumer::{Epoch, Refused, Topics};
 use std::sync::Arc;
+use systole_kit::Uuid;
 
 impl Group {
     /// A heartbeat that says goodbye.
@@ -25,6 +26,24 @@ impl Group {
             }
         }
         late
+    }
+
+    /// Has the group heard of this topic?
+    pub fn knows(&self, topic: Uuid) -> bool {
+        self.known.as_ref().is_some_and(|it| {
+            let states = [&it.initializing, &it.initialized];
+            states.iter().any(|it| it.contains_key(&topic)) || it.deleting.contains_key(&topic)
+        })
+    }
+
+    /// The topic is gone, or its states are. Members that still want it begin anew.
+    pub fn forget(&mut self, topic: Uuid) {
+        let Some(mut known) = self.known.clone() else { return };
+        known.initializing.remove(&topic);
+        known.initialized.remove(&topic);
+        known.deleting.remove(&topic);
+        self.put(Fact::Known(Some(known)));
+        self.topics_seen = None;
     }
 
     /// Puts a member out. The others take over what it read when a new target is made.

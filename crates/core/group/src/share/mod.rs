@@ -2,7 +2,7 @@
 //!
 //! Owns: the life of such a group: members and their epochs, who is to read what, which share
 //! partitions have a state. Does not own: which record was delivered to whom
-//! (the coordinator), locks and timers.
+//! ([`share_partition`](crate::share_partition)), locks and timers.
 //! Reading order: `fact` -> [`Group`] (`state`) -> `heartbeat` -> `assign` -> `leave` -> `view`.
 //!
 //! As in a consumer group, everything that must outlive a crash is a [`Fact`], and a request
