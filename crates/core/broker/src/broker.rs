@@ -6,13 +6,10 @@
 use crate::config::BrokerConfig;
 use crate::ctx::Ctx;
 use crate::doors::{OwnAccess, open_security, watch_files};
-use crate::fetch_budget::FetchBudget;
-use crate::fetch_session::FetchSessions;
 use crate::metric::Metrics;
 use crate::sasl::Sasl;
 use crate::server::{REFUSAL_LOG_INTERVAL, Seldom, Server};
-use crate::share_session::ShareSessions;
-use std::io;
+use crate::{fetch_budget, fetch_session, share_session};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +47,7 @@ pub enum StartError {
     #[error(transparent)]
     Sasl(#[from] crate::sasl::SaslError),
     #[error("cannot listen on {address}: {source}")]
-    Listen { address: SocketAddr, source: io::Error },
+    Listen { address: SocketAddr, source: std::io::Error },
     #[error(transparent)]
     Log(#[from] OpenError),
     #[error("the catalogue of topics cannot be used: {0}")]
@@ -133,12 +130,12 @@ impl Broker {
             log,
             topics,
             gauges: crate::quota::Gauges::new(&config.quotas, world.clock.instant()),
-            fetch_sessions: FetchSessions::default(),
-            fetch_budget: FetchBudget::default(),
+            fetch_sessions: fetch_session::FetchSessions::default(),
+            fetch_budget: fetch_budget::FetchBudget::default(),
             producer_ids: ProducerIds::default(),
             groups,
             shares,
-            share_sessions: ShareSessions::new(config.share_groups.sessions_max),
+            share_sessions: share_session::ShareSessions::new(config.share_groups.sessions_max),
             sasl,
             enforces_access: config.enforces_access(),
             transactions,

@@ -6,7 +6,8 @@
 //! `__share_group_state`, ids for producers ([`ProducerIds`]).
 //! Does not own: who is in which group (`systole_group`), what a transaction may do next
 //! (`systole_transaction`), topics (`systole_catalogue`), the answers on the wire (the broker).
-//! Reading order: [`group`] -> [`share`] -> [`transaction`], which marks offsets of a group as it marks records.
+//! Reading order: [`group`] -> [`share`] -> [`transaction`], which marks offsets of a group as it
+//! marks records.
 
 pub mod group;
 mod producer_id;

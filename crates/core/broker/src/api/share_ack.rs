@@ -31,15 +31,10 @@ const RENEW: i8 = 4;
 /// The version since which members may ask for it.
 const RENEW_FROM_VERSION: i16 = 2;
 
-/// Carries out what is said. `renews`: the request says that it asks for more time.
-pub(super) fn begin(
-    call: &Call,
-    group: &str,
-    member: &str,
-    renews: bool,
-    said: Vec<Said>,
-) -> Begun {
-    let one = |it: Said| (it.place, begin_one(call, (group, member), renews, &it));
+/// Carries out what a member of a group says. `renews`: the request says that it asks for more
+/// time.
+pub(super) fn begin(call: &Call, who: (&str, &str), renews: bool, said: Vec<Said>) -> Begun {
+    let one = |it: Said| (it.place, begin_one(call, who, renews, &it));
     said.into_iter().map(one).collect()
 }
 

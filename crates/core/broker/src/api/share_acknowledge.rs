@@ -105,7 +105,7 @@ fn begin(
             said.push(Said { place, batches: batches.collect() });
         }
     }
-    let begun = share_ack::begin(call, &group, &member, request.is_renew_ack, said);
+    let begun = share_ack::begin(call, (&group, &member), request.is_renew_ack, said);
     if epoch == FINAL {
         let ended = call.ctx.share_sessions.end(&group, &member);
         share_ack::take_back(&call.ctx, ended.as_slice());

@@ -5,9 +5,9 @@
 //!
 //! Ours: an answer has at most 8 MiB of records, a single larger batch is served all the same.
 //! Where a share partition begins is written when it is first read, so that a crash cannot move it;
-//! Kafka writes it with the first acknowledgement. A member that is told of no records is told of no
-//! partitions either. Neighbours that were delivered equally often are one piece, up to the batch
-//! size that was asked for. Locks of a member whose connection ends are released at once, as in Kafka.
+//! Kafka writes it with the first acknowledgement. A member that gets no records of a partition is
+//! told nothing of it. Neighbours that were delivered equally often are one piece, up to the batch
+//! size that was asked for.
 
 use super::share_ack::{self, Said};
 use super::share_acknowledge::{group, lock_ms};
@@ -18,6 +18,7 @@ use std::future::Future;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 use systole_group::share_partition::{Acquired, Mode};
+use systole_guard::quota::Key;
 use systole_guard::{Operation, ResourceType};
 use systole_wire::message::share_fetch_response::{
     AcquiredRecords, PartitionData, ShareFetchableTopicResponse,
@@ -92,7 +93,7 @@ fn begin(call: &Call, it: ShareFetchRequest, due_at: Instant) -> Result<Begun, R
     let group = group(call, it.group_id.as_ref(), it.member_id.as_ref())?;
     let member = it.member_id.clone().unwrap_or_default();
     check_renewal(&it)?;
-    let limits = limits(&it, due_at);
+    let limits = limits(call, &it, due_at);
     let (epoch, renews) = (it.share_session_epoch, it.is_renew_ack);
     let (mut wanted, mut said) = (Vec::new(), Vec::new());
     for topic in it.topics {
@@ -130,7 +131,7 @@ fn begin(call: &Call, it: ShareFetchRequest, due_at: Instant) -> Result<Begun, R
     if renews {
         places.clear(); // what takes time might cost the time that was asked for
     }
-    let acks = share_ack::begin(call, &group, &member, renews, said);
+    let acks = share_ack::begin(call, (&group, &member), renews, said);
     Ok(Begun { group, member, acks, places, limits, is_final: epoch == FINAL })
 }
 
@@ -145,9 +146,12 @@ fn check_renewal(it: &ShareFetchRequest) -> Result<(), Rejected> {
     Ok(())
 }
 
-fn limits(it: &ShareFetchRequest, due_at: Instant) -> Limits {
+fn limits(call: &Call, it: &ShareFetchRequest, due_at: Instant) -> Limits {
     let size = |raw: i32| usize::try_from(raw).unwrap_or(0);
-    let bytes_max = size(it.max_bytes).min(ANSWER_BYTES_MAX);
+    // As in Kafka a quota bounds one answer, and nobody rests for it.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a limit")]
+    let quota = call.at_once_max(Key::ConsumerByteRate).map_or(usize::MAX, |it| it as usize);
+    let bytes_max = size(it.max_bytes).min(ANSWER_BYTES_MAX).min(quota);
     Limits {
         due_at,
         bytes_min: size(it.min_bytes).min(bytes_max),

@@ -175,7 +175,7 @@ impl Round<'_> {
         let (first, last) = (acquired.first()?.first, acquired.last()?.last);
         *left -= acquired.iter().map(|it: &Acquired| it.last + 1 - it.first).sum::<i64>();
         let data = PartitionData {
-            records: grant.tie(slice(records.into_bytes(), first, last)),
+            records: grant.tie(slice(&records.into_bytes(), first, last)),
             acquired_records: acquired.iter().map(told).collect(),
             ..empty(place.1)
         };
@@ -225,7 +225,7 @@ fn batches(records: &Records) -> Vec<Batch> {
 }
 
 /// The batches that hold records from `first` to `last`.
-fn slice(bytes: Bytes, first: i64, last: i64) -> Bytes {
+fn slice(bytes: &Bytes, first: i64, last: i64) -> Bytes {
     let (mut from, mut to, mut at) = (None, 0, 0);
     for it in Batches::new(bytes.clone()).flatten() {
         let end = at + it.bytes.len();

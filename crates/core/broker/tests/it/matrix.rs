@@ -177,19 +177,27 @@ async fn revoke(admin: &mut Client) {
     assert_eq!(answer.filter_results[0].matching_acls.len(), 1);
 }
 
+impl Asked {
+    /// This node, or the original if there is one.
+    fn of(address: SocketAddr) -> Self {
+        let ours = |it: &str| it.to_owned();
+        match std::env::var("SYSTOLE_ORACLE") {
+            Ok(oracle) => Self {
+                address: oracle.parse().unwrap(),
+                passwords: [ours("admin-secret"), ours("alice-secret")],
+                is_kafka: true,
+            },
+            Err(_) => {
+                Self { address, passwords: [ours(PASSWORD), ours(PASSWORD)], is_kafka: false }
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn every_right_opens_what_it_opens_in_kafka_and_nothing_else() {
     let node = sasl_node(|_| {}).await;
-    let mut asked = Asked {
-        address: node.address(),
-        passwords: [PASSWORD.to_owned(), PASSWORD.to_owned()],
-        is_kafka: false,
-    };
-    if let Ok(oracle) = std::env::var("SYSTOLE_ORACLE") {
-        asked.address = oracle.parse().unwrap();
-        asked.passwords = ["admin-secret".to_owned(), "alice-secret".to_owned()];
-        asked.is_kafka = true;
-    }
+    let asked = Asked::of(node.address());
     expect![[r#"
         Produce: 29 TOPIC WRITE
         Fetch: 29 TOPIC READ

@@ -171,8 +171,8 @@ impl Shares {
         Ok((!is_begun).then(|| self.settings(&key.group)))
     }
 
-    /// Lets a share partition begin at `start`, if it has not begun. Read from it once the future is
-    /// ready: what comes after a crash must not begin elsewhere.
+    /// Lets a share partition begin at `start`, if it has not begun. Read from it once the future
+    /// is ready: what comes after a crash must not begin elsewhere.
     ///
     /// # Errors  `UNKNOWN_TOPIC_OR_PARTITION` without a state, `COORDINATOR_NOT_AVAILABLE` if it
     /// cannot be written.

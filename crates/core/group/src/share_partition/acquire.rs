@@ -132,7 +132,8 @@ impl Partition {
                 // A record that failed often goes with few others, the last time with none: it may
                 // be what makes its members fail.
                 if giving.count == 0 {
-                    self.hand_over(first, end.min(first + alone - 1), deliveries, giving);
+                    let end = giving.end_of(first, end.min(first + alone - 1));
+                    self.hand_over(first, end, deliveries, giving);
                 }
                 return false;
             }
