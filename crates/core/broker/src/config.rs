@@ -73,6 +73,9 @@ pub struct BrokerConfig {
     /// `1s`.
     #[serde(with = "humantime_serde")]
     pub authentication_wait_max: Duration,
+    /// Connections that have not proved who they are, on all listeners together. One more closes
+    /// the one that has been silent longest. At least 1.
+    pub connections_unproven_max: usize,
     /// How often certificates and the provider's keys are looked at for changes. At least `1s`.
     #[serde(with = "humantime_serde")]
     pub reload_interval: Duration,
@@ -112,6 +115,7 @@ impl Default for BrokerConfig {
             frame_wait_max: Duration::from_secs(30),
             maintenance_interval: Duration::from_secs(5),
             authentication_wait_max: Duration::from_secs(10),
+            connections_unproven_max: 1000,
             reload_interval: Duration::from_secs(10),
             listeners: Vec::new(),
             sasl: SaslConfig::default(),
@@ -216,6 +220,8 @@ impl BrokerConfig {
         rule(self.connections_max != Some(0), "connections_max", "is 0", "use at least 1");
         let per_address = self.connections_per_address_max > 0;
         rule(per_address, "connections_per_address_max", "is 0", "use at least 1");
+        let unproven = self.connections_unproven_max > 0;
+        rule(unproven, "connections_unproven_max", "is 0", "use at least 1");
         for (place, value) in [
             ("connections_idle_max", self.connections_idle_max),
             ("frame_wait_max", self.frame_wait_max),

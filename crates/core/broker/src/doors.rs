@@ -8,7 +8,7 @@ use crate::config::BrokerConfig;
 use crate::ctx::Ctx;
 use crate::listener::{Listener, ListenerConfig};
 use crate::sasl::{OWN_USER, Sasl};
-use crate::tls::{CERTIFICATE_KEPT, Tls};
+use crate::tls::{CERTIFICATE_ENDS, CERTIFICATE_KEPT, Look, Tls};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use systole_world::secret::Given;
@@ -59,25 +59,40 @@ pub(crate) async fn open_security(
     opening.await?
 }
 
-/// Takes up changed certificates until the node stops.
+/// Takes up changed certificates, and watches their ends, until the node stops.
 pub(crate) async fn watch_files(ctx: Arc<Ctx>, listeners: Vec<Arc<Listener>>) {
     loop {
+        for it in &listeners {
+            if let Some(tls) = &it.tls {
+                look_at(&ctx, &it.name, tls).await;
+            }
+        }
         tokio::select! {
             () = ctx.stopping.cancelled() => return,
             () = ctx.world.clock.sleep(ctx.config.reload_interval) => {}
         }
-        for it in listeners.iter().filter(|it| it.tls.is_some()) {
-            let listener = Arc::clone(it);
-            let reload = move || listener.tls.as_ref().map(|tls| tls.reload());
-            let name = &*it.name;
-            match spawn_blocking(reload).await {
-                Ok(Some(Ok(true))) => tracing::info!(listener = name, "new certificates taken up"),
-                Ok(Some(Err(error))) => {
-                    let text = "changed certificates cannot be used; those at hand stay";
-                    tracing::warn!(code = %CERTIFICATE_KEPT, listener = name, %error, "{text}");
-                }
-                _ => {}
-            }
+    }
+}
+
+async fn look_at(ctx: &Ctx, listener: &str, tls: &Arc<Tls>) {
+    let looking = Arc::clone(tls);
+    match spawn_blocking(move || looking.look()).await {
+        Ok(Look::TakenUp) => tracing::info!(listener, "new certificates taken up"),
+        Ok(Look::Broken(error)) => {
+            let text = "changed certificates cannot be used; those at hand stay";
+            tracing::warn!(code = %CERTIFICATE_KEPT, listener, %error, "{text}");
+        }
+        Ok(Look::Same) | Err(_) => {}
+    }
+    for (what, at) in tls.ends() {
+        ctx.metrics.set_certificate_end(listener, what.name(), at);
+    }
+    if let Some((what, at)) = tls.end_to_tell() {
+        let (code, file) = (CERTIFICATE_ENDS, what.name());
+        let seconds = at.since(ctx.world.clock.now()).as_secs();
+        match seconds / (24 * 3600) {
+            _ if seconds == 0 => tracing::error!(%code, listener, file, "is out of date"),
+            days_left => tracing::warn!(%code, listener, file, days_left, "will be out of date"),
         }
     }
 }

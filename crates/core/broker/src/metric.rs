@@ -8,6 +8,7 @@
 use crate::api;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use systole_kit::Timestamp;
 use systole_telemetry::metrics::{
     self, Counter, Family, Gauge, Histogram, Unit, latency_histogram,
 };
@@ -26,6 +27,7 @@ pub(crate) struct Metrics {
     pub(crate) connections_refused: Counter,
     pub(crate) connections_throttled: Counter,
     pub(crate) connections_broken: Counter,
+    pub(crate) connections_crowded_out: Counter,
     pub(crate) reading_paused: Counter,
     /// Callers who proved by SASL who they are, and those who did not.
     pub(crate) proven: Counter,
@@ -43,6 +45,7 @@ pub(crate) struct Metrics {
     pub(crate) maintenance_rounds: Counter,
     /// 1 while appends are refused or the disk is full.
     pub(crate) log_in_trouble: Gauge,
+    certificate_ends: Family<[(&'static str, String); 2], Gauge>,
     apis: BTreeMap<ApiKey, OneApi>,
     answers: BTreeMap<ErrorCode, Counter>,
 }
@@ -76,11 +79,13 @@ impl Metrics {
         let trouble = "1 while appends are refused or the disk is full";
         let refused = "Connections closed at once because all seats were taken";
         let throttled_connections = "Connections closed because their address opened too many";
+        let crowded = "Connections closed because too many had not proved who they are";
         let broken = "Connections closed because the peer did not keep the protocol";
         let paused =
             "Requests that had to wait for the budget of bytes in flight or for room in the log";
         let keys_read = "When the provider's keys were read last, in seconds since 1970";
         let keys_failed = "Attempts to read the provider's keys that failed";
+        let ends = "When the first certificate of a file ends, in seconds since 1970";
         let denied = "Questions that access lists answered with no";
         let one = |api: &api::Api| {
             let of = [("api", api.key.name())];
@@ -97,11 +102,13 @@ impl Metrics {
             connections_open: section.add("connections_open", open, Gauge::default()),
             connections_refused: count("connections_refused", refused),
             connections_throttled: count("connections_throttled", throttled_connections),
+            connections_crowded_out: count("connections_crowded_out", crowded),
             connections_broken: count("connections_broken", broken),
             reading_paused: count("reading_paused", paused),
             proven: count("authentications", "Proofs by SASL that held"),
             not_proven: count("authentications_failed", "Proofs by SASL that did not hold"),
             token_keys_read_at: section.add("token_keys_read_at", keys_read, Gauge::default()),
+            certificate_ends: section.add("certificate_expires_at", ends, Family::default()),
             token_keys_failed: count("token_keys_failed", keys_failed),
             denied: count("authorization_denied", denied),
             damaged: section.add("damaged", damaged, Gauge::default()),
@@ -125,6 +132,10 @@ impl Metrics {
                 it.throttle_seconds.observe(rest.as_secs_f64());
             }
         }
+    }
+    pub(crate) fn set_certificate_end(&self, listener: &str, file: &str, at: Timestamp) {
+        let of = [("listener", listener.to_owned()), ("file", file.to_owned())];
+        self.certificate_ends.get_or_create(&of).set(at.as_millis() / 1000);
     }
     pub(crate) fn count_answer(&self, code: ErrorCode) {
         if code != ErrorCode::None

@@ -71,6 +71,11 @@ pub struct TlsConfig {
     /// The authorities that may vouch for callers. Needed unless `client_auth` is `none`.
     #[serde(default)]
     pub client_ca_file: Option<PathBuf>,
+    /// Certificates of callers that were revoked: CRLs, one for each authority between a caller and
+    /// `client_ca_file`. Whom no list in force speaks of is refused, so renew them in time. Absent:
+    /// no certificate is taken for revoked.
+    #[serde(default)]
+    pub client_crl_file: Option<PathBuf>,
     /// Whether callers show certificates: `none`, `requested` or `required`. Kafka:
     /// `ssl.client.auth`.
     #[serde(default)]
@@ -140,6 +145,9 @@ impl ListenerConfig {
             let named = tls.client_ca_file.is_some() || tls.client_auth == ClientAuth::None;
             let cure = "name the authorities that may vouch for callers";
             rule(named, "tls.client_ca_file", "is missing", cure);
+            let is_used = tls.client_crl_file.is_none() || tls.client_auth != ClientAuth::None;
+            let cure = "ask for certificates by client_auth, or leave it out";
+            rule(is_used, "tls.client_crl_file", "is not used", cure);
             if let Err(wrong) = tls.rules() {
                 let cure = "write DEFAULT or RULE:PATTERN/REPLACEMENT/";
                 problems.add("tls.principal_rules", wrong.to_string(), cure);

@@ -11,6 +11,7 @@
 use super::Peer;
 use super::frame::{FrameError, Frames, UNPROVEN_FRAME_BYTES_MAX};
 use super::limit::{Budget, Share};
+use super::lobby::{Place, Turn};
 use super::outbox::Outbox;
 use super::stream::Stream;
 use crate::api::{self, Begun, Done, Outcome, Refused, Running};
@@ -53,6 +54,8 @@ pub(crate) enum Closed {
     Unanswerable(&'static str),
     #[error("the peer did not prove who it is within {0:?}")]
     NotProven(Duration),
+    #[error("others came to prove who they are, and this peer had been silent longest")]
+    Crowded,
     #[error("the proof of who the peer is has run out")]
     ProofExpired,
     #[error("authentication failed")]
@@ -75,6 +78,7 @@ impl Closed {
             | Self::Socket(_) => None,
             Self::HalfRequest(_) => Some(const { Code::new(2007) }),
             Self::AuthenticationFailed | Self::NotProven(_) => Some(const { Code::new(2013) }),
+            Self::Crowded => Some(super::CROWDED),
             Self::Tls(_) => Some(const { Code::new(2019) }),
             Self::Frame(error) => Some(error.code()),
             Self::Request(refused) => Some(refused.code()),
@@ -99,6 +103,8 @@ pub(crate) struct Connection {
     is_proven: bool,
     /// Its client took more than its quota: until then nothing is read (KIP-219).
     rests_until: Option<Instant>,
+    /// Until it is proven.
+    place: Option<Place>,
     running: FuturesOrdered<Running>,
     out: Outbox,
     heard_at: Instant,
@@ -109,6 +115,7 @@ pub(crate) struct Connection {
 enum Waited {
     Share(Option<Share>),
     Room,
+    Turn(Option<Turn>),
 }
 
 enum Event {
@@ -117,6 +124,7 @@ enum Event {
     Readable,
     Waited(Waited),
     Alarm,
+    Leave,
     Stop,
 }
 
@@ -135,12 +143,18 @@ impl Connection {
             proof_due_at: Some(now.plus(ctx.config.authentication_wait_max)),
             is_proven: false,
             rests_until: None,
+            place: None,
             running: FuturesOrdered::new(),
             out: Outbox::default(),
             heard_at: now,
             stopping: false,
             ctx,
         }
+    }
+
+    /// Keeps the place until the peer has proved who it is.
+    pub(crate) fn in_place(self, place: Option<Place>) -> Self {
+        Self { place, ..self }
     }
 
     /// Serves the connection until it ends.
@@ -189,28 +203,42 @@ impl Connection {
                 Event::Readable
             }
             () = stop, if !self.stopping => Event::Stop,
+            Some(()) = must_leave(self.place.as_ref()) => Event::Leave,
             () = &mut alarm.sleep => Event::Alarm,
         };
         match event {
             Event::Answer(done) => self.collect(done)?,
             Event::Writable => self.write()?,
-            Event::Readable => self.read()?,
-            Event::Waited(waited) => {
-                self.waiting = None;
-                if let Waited::Share(share) = waited {
-                    self.share = share;
-                    if self.held.is_none() {
-                        self.expect_frame();
-                    }
-                }
-            }
+            Event::Readable => self.read_in_turn()?,
+            Event::Waited(waited) => self.go_on(waited)?,
+            Event::Leave => return Err(Closed::Crowded),
             Event::Stop => self.stopping = true,
             Event::Alarm => {
                 self.check_time()?;
                 alarm.set(&self.ctx, self.due_at());
             }
         }
-        self.start_requests()
+        self.start_requests()?;
+        if let Some(place) = &self.place {
+            place.set_owed(self.waiting.is_none() && self.running.is_empty());
+        }
+        Ok(())
+    }
+
+    /// What reading was paused for is there.
+    fn go_on(&mut self, waited: Waited) -> Result<(), Closed> {
+        self.waiting = None;
+        match waited {
+            Waited::Share(share) => {
+                self.share = share;
+                if self.held.is_none() {
+                    self.expect_frame();
+                }
+                Ok(())
+            }
+            Waited::Room => Ok(()),
+            Waited::Turn(_turn) => self.read(),
+        }
     }
 
     fn is_done(&self) -> bool {
@@ -259,6 +287,9 @@ impl Connection {
                 Err(_) => session.fail(),
             }
         }
+        if session.is_proven() {
+            self.place = None;
+        }
         if session.is_proven() && (!self.is_proven || listener.protocol.asks_sasl()) {
             self.is_proven = true;
             self.proof_due_at = session.expires_at();
@@ -273,6 +304,18 @@ impl Connection {
             self.heard_at = self.ctx.world.clock.instant();
             self.ctx.metrics.bytes_out.inc_by(written as u64);
         }
+        Ok(())
+    }
+
+    /// A step of a handshake costs so much that it waits until few others compute one.
+    fn read_in_turn(&mut self) -> Result<(), Closed> {
+        let Some(place) = self.place.as_ref().filter(|_| self.stream.is_handshaking()) else {
+            return self.read();
+        };
+        if let Some(_turn) = place.try_turn() {
+            return self.read();
+        }
+        self.waiting = Some(Box::pin(place.turn().map(Waited::Turn)));
         Ok(())
     }
 
@@ -424,6 +467,12 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+/// Pending for ever unless the connection has a place that it must leave.
+async fn must_leave(place: Option<&Place>) -> Option<()> {
+    place?.must_leave().await;
+    Some(())
 }
 
 /// A sleep that is only made anew when it would ring too late.

@@ -2,11 +2,13 @@
 //!
 //! Owns: the accept loop, the limits on connections, and what is said about closed ones. Does not
 //! own: one connection's work ([`connection`]), what requests mean (`api`).
-//! Reading order: [`Server::start`] -> [`connection`] -> [`frame`] -> [`outbox`] -> [`limit`].
+//! Reading order: [`Server::start`] -> [`connection`] -> [`frame`] -> [`outbox`] -> [`limit`] ->
+//! [`lobby`].
 
 mod connection;
 mod frame;
 mod limit;
+mod lobby;
 mod outbox;
 mod seldom;
 mod stream;
@@ -18,9 +20,11 @@ use crate::sasl::session::Session;
 use connection::{Closed, Connection};
 pub(crate) use limit::Share;
 use limit::{Budget, Full, Seat, Seats};
+use lobby::{Lobby, Place};
 pub(crate) use seldom::Seldom;
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use stream::Stream;
@@ -35,6 +39,8 @@ use tokio_util::task::TaskTracker;
 pub(crate) const REFUSAL_LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// The operating system gave no connection: most often there are no more file handles.
 const NOT_ACCEPTED: Code = Code::new(2008);
+/// More connections are proving who they are than may.
+pub(crate) const CROWDED: Code = Code::new(2042);
 /// How long accepting rests when the machine has no more file handles.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Connections that are kept unserved because their address opened too many; those above are
@@ -76,10 +82,15 @@ impl Server {
         let seats = Seats::new(connections_max(&ctx), &ctx.config);
         let held = Arc::new(Semaphore::new(HELD_MAX));
         let budget = Budget::new(ctx.config.requests_in_flight_bytes_max);
+        let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let lobby = || Lobby::new(ctx.config.connections_unproven_max, processors);
+        let (strangers, own) = (lobby(), lobby());
         let failed = Arc::new(Seldom::new(REFUSAL_LOG_INTERVAL));
         let addresses = listeners.iter().map(|it| it.0.local_addr()).collect::<Result<_, _>>()?;
         for (socket, listener) in listeners {
             let door = Door {
+                // Strangers must not keep the node from itself.
+                lobby: Arc::clone(if listener.is_own { &own } else { &strangers }),
                 listener,
                 seats: Arc::clone(&seats),
                 held: Arc::clone(&held),
@@ -133,6 +144,7 @@ struct Door {
     listener: Arc<Listener>,
     seats: Arc<Seats>,
     held: Arc<Semaphore>,
+    lobby: Arc<Lobby>,
     budget: Budget,
     refused: Seldom,
     failed: Arc<Seldom>,
@@ -191,9 +203,14 @@ impl Door {
             }
             None => (Stream::Plain(stream), Session::anonymous()),
         };
+        let place = if session.is_proven() { None } else { self.place_for(address) };
+        if place.is_none() && !session.is_proven() {
+            return;
+        }
         let (listener, software) = (Arc::clone(&self.listener), OnceLock::new());
         let peer = Peer { address, local, software, listener, session };
-        let connection = Connection::new(stream, peer, Arc::clone(&self.ctx), self.budget.clone());
+        let connection = Connection::new(stream, peer, Arc::clone(&self.ctx), self.budget.clone())
+            .in_place(place);
         let (ctx, failed) = (Arc::clone(&self.ctx), Arc::clone(&self.failed));
         let open = Open::new(seat, &ctx.metrics.connections_open);
         self.tasks.spawn(async move {
@@ -219,6 +236,21 @@ impl Door {
             }
             drop((stream, place));
         });
+    }
+
+    /// A place for one that must prove who it is; `None`: there is none, and this was told.
+    fn place_for(&self, address: SocketAddr) -> Option<Place> {
+        let entered = self.lobby.enter();
+        if entered.as_ref().is_none_or(|(_, crowded)| *crowded) {
+            self.ctx.metrics.connections_crowded_out.inc();
+        }
+        if entered.is_none() {
+            self.refused.say(&self.ctx, |hidden| {
+                let text = "refused: too many others are proving who they are";
+                tracing::warn!(code = %CROWDED, %address, hidden, "{text}");
+            });
+        }
+        entered.map(|(place, _)| place)
     }
 }
 
@@ -257,6 +289,7 @@ fn report(ctx: &Ctx, failed: &Seldom, address: SocketAddr, closed: &Closed) {
         | Closed::Frame(_)
         | Closed::Request(_)
         | Closed::NotProven(_)
+        | Closed::Crowded
         | Closed::Tls(_) => {
             ctx.metrics.connections_broken.inc();
             failed.say(ctx, |hidden| {

@@ -58,6 +58,13 @@ impl Stream {
         }
     }
 
+    pub(super) fn is_handshaking(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(it) => it.tls.is_handshaking(),
+        }
+    }
+
     /// Reads what is here into the room of `to`; 0 means that the peer is done.
     pub(super) fn try_read_buf(&mut self, to: &mut BytesMut) -> io::Result<usize> {
         match self {

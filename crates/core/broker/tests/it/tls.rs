@@ -4,7 +4,10 @@ use crate::frames::api_versions;
 use crate::harness::{Harness, PATIENCE, frame_of};
 use crate::login::{listener, sasl_node};
 use bytes::Bytes;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer,
+    KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
+};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -30,6 +33,7 @@ impl Authority {
     fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params.distinguished_name.push(DnType::CommonName, "authority");
         let key = KeyPair::generate().unwrap();
         let pem = params.self_signed(&key).unwrap().pem();
@@ -37,11 +41,40 @@ impl Authority {
     }
     /// Certificate and key of `name`, in PEM.
     fn sign(&self, name: &str) -> (String, String) {
+        self.sign_with(name, |_| {})
+    }
+    fn sign_with(
+        &self,
+        name: &str,
+        adjust: impl FnOnce(&mut CertificateParams),
+    ) -> (String, String) {
         let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
+        adjust(&mut params);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         (certificate.pem(), key.serialize_pem())
+    }
+}
+
+impl Authority {
+    /// A list with these serial numbers on it, to be followed by the next in the year given.
+    fn revoke(&self, serials: &[u64], until: i32) -> String {
+        let revoked = |it: &u64| RevokedCertParams {
+            serial_number: SerialNumber::from(*it),
+            revocation_time: date_time_ymd(2024, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2024, 1, 1),
+            next_update: date_time_ymd(until, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: serials.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).unwrap().pem().unwrap()
     }
 }
 
@@ -57,6 +90,7 @@ fn tls(dir: &Path, client_auth: ClientAuth) -> TlsConfig {
         certificate_file: dir.join("node.crt"),
         key_file: dir.join("node.key"),
         client_ca_file: Some(dir.join("ca.crt")),
+        client_crl_file: None,
         client_auth,
         principal_rules: vec!["RULE:CN=(.*)/$1/L".to_owned()],
     }
@@ -93,6 +127,9 @@ impl Coming {
     }
 
     fn connect(&self, address: SocketAddr) -> StreamOwned<ClientConnection, TcpStream> {
+        Self::connect_by(&self.config(), address)
+    }
+    fn config(&self) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.trusts.as_bytes()).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -100,16 +137,21 @@ impl Coming {
             .with_protocol_versions(self.versions)
             .unwrap()
             .with_root_certificates(roots);
-        let config = match &self.shows {
+        Arc::new(match &self.shows {
             None => builder.with_no_client_auth(),
             Some((certificate, key)) => {
                 let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
                 let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
                 builder.with_client_auth_cert(vec![certificate], key).unwrap()
             }
-        };
+        })
+    }
+    fn connect_by(
+        config: &Arc<ClientConfig>,
+        address: SocketAddr,
+    ) -> StreamOwned<ClientConnection, TcpStream> {
         let name = ServerName::try_from("localhost").unwrap();
-        let tls = ClientConnection::new(Arc::new(config), name).unwrap();
+        let tls = ClientConnection::new(Arc::clone(config), name).unwrap();
         let socket = TcpStream::connect(address).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         StreamOwned::new(tls, socket)
@@ -252,6 +294,102 @@ async fn a_changed_certificate_is_taken_up_and_a_broken_one_is_not() {
     beside(move || call(&mut old, 3, &[api_versions()]).unwrap()).await;
     let text = || harness.metrics.text();
     assert!(versions_over(Coming::to(&second), address).await.is_ok(), "{}", text());
+}
+
+const FAR: i32 = 2124;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_certificate_is_refused_and_so_is_everyone_once_the_list_is_out_of_date() {
+    let (dir, authority) = (tempfile::tempdir().unwrap(), Authority::new());
+    write_server(dir.path(), &authority);
+    let list = dir.path().join("revoked.pem");
+    std::fs::write(&list, authority.revoke(&[], FAR)).unwrap();
+    let harness = Harness::start_with(|it| {
+        with_tls(it, dir.path(), ClientAuth::Required);
+        it.listeners[0].tls.as_mut().unwrap().client_crl_file = Some(list.clone());
+        it.reload_interval = Duration::from_secs(1);
+    })
+    .await;
+    let address = harness.address();
+    let numbered = |serial: u64| {
+        authority.sign_with("alice", |it| it.serial_number = Some(SerialNumber::from(serial)))
+    };
+    let (alice, other) = (numbered(7), numbered(8));
+    let coming =
+        |shows: &(String, String)| Coming { shows: Some(shows.clone()), ..Coming::to(&authority) };
+    let first = coming(&alice);
+    let mut open = beside(move || {
+        let mut stream = first.connect(address);
+        call(&mut stream, 3, &[api_versions()]).unwrap();
+        stream
+    })
+    .await;
+    std::fs::write(&list, authority.revoke(&[7], FAR)).unwrap();
+    until(async || versions_over(coming(&alice), address).await.is_err(), "revoked").await;
+    assert!(versions_over(coming(&other), address).await.is_ok(), "another number");
+    beside(move || call(&mut open, 3, &[api_versions()]).unwrap()).await;
+    std::fs::write(&list, "no list").unwrap();
+    assert!(versions_over(coming(&alice), address).await.is_err(), "the list at hand stays");
+    std::fs::write(&list, authority.revoke(&[], 2025)).unwrap();
+    until(async || versions_over(coming(&other), address).await.is_err(), "out of date").await;
+    assert!(versions_over(coming(&alice), address).await.is_err());
+    std::fs::write(&list, Authority::new().revoke(&[], FAR)).unwrap();
+    until(async || end_of(&harness, "client_crl_file") > 4_000_000_000, "another's list").await;
+    assert!(versions_over(coming(&other), address).await.is_err(), "it says nothing of her");
+    std::fs::write(&list, authority.revoke(&[], FAR)).unwrap();
+    until(async || versions_over(coming(&alice), address).await.is_ok(), "good again").await;
+}
+
+/// Waits for what comes of a look at the files.
+async fn until(mut holds: impl AsyncFnMut() -> bool, what: &str) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !holds().await {
+        assert!(tokio::time::Instant::now() < deadline, "waited for: {what}");
+    }
+}
+
+/// What the metric says of a file.
+fn end_of(harness: &Harness, file: &str) -> i64 {
+    let text = harness.metrics.text();
+    let name =
+        format!("systole_broker_certificate_expires_at{{listener=\"clients\",file=\"{file}\"}} ");
+    let line = text.lines().find_map(|it| it.strip_prefix(&*name)).unwrap_or("0");
+    line.parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_ran_out_is_refused_and_every_connection_is_judged_anew() {
+    let (harness, authority, _dir) = node(ClientAuth::Required).await;
+    let address = harness.address();
+    let over = authority.sign_with("alice", |it| it.not_after = date_time_ymd(2024, 1, 1));
+    let coming = Coming { shows: Some(over), ..Coming::to(&authority) };
+    assert!(versions_over(coming, address).await.is_err());
+    for versions in [&OLD, &NEW] {
+        let coming = Coming { versions, ..Coming::as_user(&authority, "alice") };
+        let resumed = beside(move || {
+            let config = coming.config();
+            (0..2).any(|_| {
+                let mut stream = Coming::connect_by(&config, address);
+                call(&mut stream, 3, &[api_versions()]).unwrap();
+                stream.conn.handshake_kind() == Some(rustls::HandshakeKind::Resumed)
+            })
+        })
+        .await;
+        assert!(!resumed, "a session would pass by clock and lists");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_each_certificate_is_a_metric() {
+    let (dir, authority) = (tempfile::tempdir().unwrap(), Authority::new());
+    write_server(dir.path(), &authority);
+    let ends_in = |year| authority.sign_with("node", |it| it.not_after = date_time_ymd(year, 1, 1));
+    let (certificate, key) = ends_in(2050);
+    std::fs::write(dir.path().join("node.crt"), certificate).unwrap();
+    std::fs::write(dir.path().join("node.key"), key).unwrap();
+    let harness = Harness::start_with(|it| with_tls(it, dir.path(), ClientAuth::Required)).await;
+    until(async || end_of(&harness, "certificate_file") == 2_524_608_000, "the node's").await;
+    assert!(end_of(&harness, "client_ca_file") > 4_000_000_000, "the authority's");
 }
 
 #[tokio::test(flavor = "multi_thread")]
