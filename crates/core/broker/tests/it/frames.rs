@@ -187,7 +187,7 @@ async fn thousands_of_idle_connections_cost_little_and_are_closed_by_a_stop() {
 }
 
 /// What this process holds in memory, by Linux.
-fn resident_bytes() -> usize {
+pub(crate) fn resident_bytes() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|it| it.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024

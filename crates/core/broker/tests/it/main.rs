@@ -7,6 +7,7 @@ mod access;
 mod compaction;
 mod configs;
 mod consumer_groups;
+mod crowd;
 mod damage;
 mod disk;
 mod fetch;

@@ -24,13 +24,13 @@ use systole_wire::{Reader, header};
 use systole_world::World;
 
 /// An authority and what it signs.
-struct Authority {
+pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -78,14 +78,14 @@ impl Authority {
     }
 }
 
-fn write_server(dir: &Path, authority: &Authority) {
+pub(crate) fn write_server(dir: &Path, authority: &Authority) {
     let (certificate, key) = authority.sign("node");
     std::fs::write(dir.join("node.key"), key).unwrap();
     std::fs::write(dir.join("node.crt"), certificate).unwrap();
     std::fs::write(dir.join("ca.crt"), &authority.pem).unwrap();
 }
 
-fn tls(dir: &Path, client_auth: ClientAuth) -> TlsConfig {
+pub(crate) fn tls(dir: &Path, client_auth: ClientAuth) -> TlsConfig {
     TlsConfig {
         certificate_file: dir.join("node.crt"),
         key_file: dir.join("node.key"),
@@ -104,7 +104,7 @@ fn with_tls(config: &mut BrokerConfig, dir: &Path, client_auth: ClientAuth) {
     config.access.super_users = ["User:alice".to_owned()].into();
 }
 
-async fn node(client_auth: ClientAuth) -> (Harness, Authority, tempfile::TempDir) {
+pub(crate) async fn node(client_auth: ClientAuth) -> (Harness, Authority, tempfile::TempDir) {
     let (dir, authority) = (tempfile::tempdir().unwrap(), Authority::new());
     write_server(dir.path(), &authority);
     let harness = Harness::start_with(|it| with_tls(it, dir.path(), client_auth)).await;
@@ -112,14 +112,14 @@ async fn node(client_auth: ClientAuth) -> (Harness, Authority, tempfile::TempDir
 }
 
 /// How a client comes: whom it trusts, which certificate it shows, which versions it speaks.
-struct Coming {
+pub(crate) struct Coming {
     trusts: String,
     shows: Option<(String, String)>,
     versions: &'static [&'static rustls::SupportedProtocolVersion],
 }
 
 impl Coming {
-    fn to(authority: &Authority) -> Self {
+    pub(crate) fn to(authority: &Authority) -> Self {
         Self { trusts: authority.pem.clone(), shows: None, versions: rustls::ALL_VERSIONS }
     }
     fn as_user(authority: &Authority, name: &str) -> Self {
@@ -129,7 +129,7 @@ impl Coming {
     fn connect(&self, address: SocketAddr) -> StreamOwned<ClientConnection, TcpStream> {
         Self::connect_by(&self.config(), address)
     }
-    fn config(&self) -> Arc<ClientConfig> {
+    pub(crate) fn config(&self) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.trusts.as_bytes()).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -146,7 +146,7 @@ impl Coming {
             }
         })
     }
-    fn connect_by(
+    pub(crate) fn connect_by(
         config: &Arc<ClientConfig>,
         address: SocketAddr,
     ) -> StreamOwned<ClientConnection, TcpStream> {
@@ -161,10 +161,10 @@ impl Coming {
 static OLD: [&rustls::SupportedProtocolVersion; 1] = [&rustls::version::TLS12];
 static NEW: [&rustls::SupportedProtocolVersion; 1] = [&rustls::version::TLS13];
 
-type Connection = StreamOwned<ClientConnection, TcpStream>;
+pub(crate) type Connection = StreamOwned<ClientConnection, TcpStream>;
 
 /// Sends requests, then reads their answers; `Err` if the connection ends before.
-fn call<R: Request>(
+pub(crate) fn call<R: Request>(
     stream: &mut Connection,
     version: i16,
     requests: &[R],
@@ -187,7 +187,7 @@ fn call<R: Request>(
 }
 
 /// Runs what blocks beside the node.
-async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work).await.unwrap()
 }
 
