@@ -1,9 +1,9 @@
 //! The subject of a certificate, as Java prints it, and when certificates and lists of revoked ones
 //! end.
 //!
-//! Owns: finding both in the bytes, and the text of the name (RFC 2253, the form that Kafka hands to
-//! its mapping rules). Does not own: whether the certificate is valid (the TLS library checked it
-//! before).
+//! Owns: finding both in the bytes, and the text of the name (RFC 2253, the form that Kafka hands
+//! to its mapping rules). Does not own: whether the certificate is valid (the TLS library checked
+//! it before).
 //!
 //! # Source  RFC 5280, RFC 2253; Java `X500Principal.getName`
 

@@ -4,10 +4,10 @@
 //! computes at once. Does not own: the proof (`sasl`, `tls`), connections in total (`limit`).
 //! Reading order: [`Lobby::enter`] -> [`Place`] -> [`Turn`].
 //!
-//! A crowd that says nothing, or half of a handshake, must cost others nothing. So the newcomer gets
-//! in, and of those that owe us a word the one that came first leaves; whoever waits for us stays.
-//! And a handshake's signature, a millisecond of a worker, is made for few at once: between two of
-//! them everyone else's requests have their turn.
+//! A crowd that says nothing, or half of a handshake, must cost others nothing. So the newcomer
+//! gets in, and of those that owe us a word the one that came first leaves; whoever waits for us
+//! stays. And a handshake's signature, a millisecond of a worker, is made for few at once: between
+//! two of them everyone else's requests have their turn.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
