@@ -16,7 +16,7 @@ struct Section {
     optional: bool,
 }
 
-const SECTIONS: [Section; 13] = [
+const SECTIONS: [Section; 15] = [
     section("logs", "foundation/telemetry/src/logs.rs", "Config", false),
     section("broker", "core/broker/src/config.rs", "BrokerConfig", false),
     section("broker.sasl", "core/broker/src/sasl/config.rs", "SaslConfig", false),
@@ -24,7 +24,9 @@ const SECTIONS: [Section; 13] = [
     section("[broker.listeners]", "core/broker/src/listener/config.rs", "ListenerConfig", true),
     section("broker.listeners.tls", "core/broker/src/listener/config.rs", "TlsConfig", true),
     section("broker.access", "core/broker/src/config.rs", "AccessConfig", false),
+    section("broker.quotas", "core/broker/src/quota/config.rs", "QuotaConfig", false),
     section("broker.groups", "core/coordinator/src/group/config.rs", "GroupConfig", false),
+    section("broker.share_groups", "core/coordinator/src/share/config.rs", "ShareConfig", false),
     section(
         "broker.transactions",
         "core/coordinator/src/transaction/config.rs",
@@ -59,7 +61,9 @@ fn the_default_file_comes_from_the_comments_of_the_fields() {
             "broker" => table(&defaults.broker),
             "broker.sasl" => table(&defaults.broker.sasl),
             "broker.access" => table(&defaults.broker.access),
+            "broker.quotas" => table(&defaults.broker.quotas),
             "broker.groups" => table(&defaults.broker.groups),
+            "broker.share_groups" => table(&defaults.broker.share_groups),
             "broker.transactions" => table(&defaults.broker.transactions),
             "gateway" => table(&defaults.gateway),
             _ => toml::Table::new(),
