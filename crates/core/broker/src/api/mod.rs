@@ -10,6 +10,7 @@ mod add_partitions_to_txn;
 mod alter_client_quotas;
 mod alter_configs;
 mod alter_partition_reassignments;
+mod alter_share_group_offsets;
 mod alter_user_scram_credentials;
 mod api_versions;
 mod consumer_group_describe;
@@ -21,6 +22,7 @@ mod create_topics;
 mod delete_acls;
 mod delete_groups;
 mod delete_records;
+mod delete_share_group_offsets;
 mod delete_topics;
 mod describe_acls;
 mod describe_client_quotas;
@@ -30,6 +32,7 @@ mod describe_delegation_token;
 mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
+mod describe_share_group_offsets;
 mod describe_topic_partitions;
 mod describe_transactions;
 mod describe_user_scram_credentials;
@@ -151,6 +154,9 @@ pub(crate) static TABLE: &[Api] = &[
     Api::of::<share_group_describe::ShareGroupDescribe>(),
     Api::of::<share_fetch::ShareFetch>(),
     Api::of::<share_acknowledge::ShareAcknowledge>(),
+    Api::of::<describe_share_group_offsets::DescribeShareGroupOffsets>(),
+    Api::of::<alter_share_group_offsets::AlterShareGroupOffsets>(),
+    Api::of::<delete_share_group_offsets::DeleteShareGroupOffsets>(),
 ];
 
 /// One Kafka API.

@@ -26,6 +26,7 @@ mod quotas;
 mod records;
 mod sasl;
 mod share_groups;
+mod share_offsets;
 mod share_records;
 mod start;
 mod table;

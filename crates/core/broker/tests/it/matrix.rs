@@ -258,5 +258,8 @@ async fn every_right_opens_what_it_opens_in_kafka_and_nothing_else() {
         ShareGroupDescribe: 30 GROUP READ, GROUP DELETE, GROUP DESCRIBE
         ShareFetch: 30 GROUP READ
         ShareAcknowledge: 30 GROUP READ
+        DescribeShareGroupOffsets: 30 GROUP READ, GROUP DELETE, GROUP DESCRIBE
+        AlterShareGroupOffsets: 30 GROUP READ
+        DeleteShareGroupOffsets: 30 GROUP DELETE
     "#]].assert_eq(&asked.table().await);
 }

@@ -137,6 +137,17 @@ impl Questions {
             ..Default::default()
         };
         self.ask(1, request, |it| it.error_code).await;
+        let asked = describe_share_group_offsets_request::DescribeShareGroupOffsetsRequestGroup {
+            group_id: "g".into(),
+            ..Default::default()
+        };
+        let request =
+            DescribeShareGroupOffsetsRequest { groups: vec![asked], ..Default::default() };
+        self.ask(1, request, |it| it.groups[0].error_code).await;
+        let request = AlterShareGroupOffsetsRequest { group_id: "g".into(), ..Default::default() };
+        self.ask(0, request, |it| it.error_code).await;
+        let request = DeleteShareGroupOffsetsRequest { group_id: "g".into(), ..Default::default() };
+        self.ask(0, request, |it| it.error_code).await;
         let request = HeartbeatRequest { group_id: "g".into(), ..Default::default() };
         self.ask(4, request, |it| it.error_code).await;
         let request = LeaveGroupRequest { group_id: "g".into(), ..Default::default() };

@@ -30,5 +30,6 @@ pub use config::{MEMBER_BYTES_MAX, NAME_BYTES_MAX};
 pub use coordinator::Coordinator;
 pub(crate) use journal::Appended;
 pub use journal::{Durable, partition_of};
+pub use share::TopicStarts;
 pub use store::{Store, TOPIC as OFFSETS_TOPIC};
 pub use transactional::EndedTransaction;

@@ -9,10 +9,20 @@ use super::kind::Kind;
 use super::slot::{Inner, Slot};
 use std::sync::Arc;
 use systole_group::Now;
-use systole_group::consumer::{Refused, Topics};
+use systole_group::consumer::{Partitions, Refused, Topics};
 use systole_group::share::{Beat, Config, Described, Group, Heartbeat};
+use systole_group::share_partition::record::Key;
 use systole_kit::Uuid;
 use systole_wire::{ErrorCode, Rejected};
+
+/// Where partitions of a topic are to begin.
+#[derive(Debug)]
+pub struct TopicStarts {
+    pub id: Uuid,
+    pub name: Arc<str>,
+    /// Partitions with their offsets.
+    pub partitions: Vec<(i32, i64)>,
+}
 
 /// Said by the first heartbeat of a member.
 const JOINING: i32 = 0;
@@ -55,6 +65,58 @@ impl Coordinator {
 }
 
 impl Coordinator {
+    /// AlterShareGroupOffsets: partitions of topics begin anew at these offsets; a group that does
+    /// not exist does from here on. A negative offset: where the group's settings say.
+    ///
+    /// # Errors  `NON_EMPTY_GROUP`, `GROUP_ID_NOT_FOUND` for a group of another kind, what a failed
+    /// append means.
+    pub fn alter_share(&self, group_id: &str, starts: &[TopicStarts]) -> Result<Durable, Rejected> {
+        let altered = self.enter(group_id, !self.0.is_full(), |slot, inner| {
+            if inner.is_unused() {
+                inner.kind = Kind::Share(Box::new(Group::new(self.0.share_config())));
+            }
+            let altered = self.0.turn_share(slot, inner, |group, _, _| {
+                check_empty(group)?;
+                starts.iter().try_for_each(|it| self.0.alter(&slot.id, group, it))
+            });
+            self.0.forget_if_unused(slot, inner);
+            altered.map(|((), durable)| durable)
+        });
+        let text = "The memory for groups is used up.";
+        altered.unwrap_or_else(|| Err(Rejected::new(ErrorCode::GroupMaxSizeReached, text)))
+    }
+
+    /// DeleteShareGroupOffsets: forgets the states of topics; for each whether there were any.
+    ///
+    /// # Errors  `GROUP_ID_NOT_FOUND`, `NON_EMPTY_GROUP`, what a failed append means.
+    pub fn delete_shared_topics(
+        &self,
+        group_id: &str,
+        topics: &[Uuid],
+    ) -> Result<(Vec<bool>, Durable), Rejected> {
+        let deleted = self.enter(group_id, false, |slot, inner| {
+            self.0.turn_share(slot, inner, |group, _, _| {
+                check_empty(group)?;
+                let known: Vec<_> = topics.iter().map(|it| group.knows(*it)).collect();
+                for (topic, _) in topics.iter().zip(&known).filter(|(_, known)| **known) {
+                    self.0.shares.end(&slot.id, Some(*topic)).map_err(unwritten)?;
+                    group.forget(*topic);
+                }
+                Ok(known)
+            })
+        });
+        deleted.unwrap_or_else(|| Err(missing(group_id)))
+    }
+
+    /// The share partitions of a group that have a state; none without such a group.
+    pub fn shared_partitions(&self, group_id: &str) -> Partitions {
+        let found = self.enter(group_id, false, |_, inner| match &inner.kind {
+            Kind::Share(group) => group.initialized(),
+            Kind::Classic(_) | Kind::Consumer(_) => Partitions::new(),
+        });
+        found.unwrap_or_default()
+    }
+
     /// Forgets what share groups know of a topic that is gone.
     pub fn forget_shared_topic(&self, topic: Uuid) {
         for slot in self.0.all() {
@@ -88,7 +150,6 @@ impl Shared {
         if inner.is_unused() && beat.epoch == JOINING {
             inner.kind = Kind::Share(Box::new(Group::new(self.share_config())));
         }
-        let unwritten = |code| Refused { code, message: "No state can be written now.".into() };
         self.turn_share(slot, inner, |group, topics, now| {
             let beaten = group.heartbeat(beat, topics, now)?;
             // Ahead of the facts that tell of them, in the same write-ahead log.
@@ -114,6 +175,24 @@ impl Shared {
         })?
     }
 
+    fn alter(
+        &self,
+        group_id: &Arc<str>,
+        group: &mut Group,
+        starts: &TopicStarts,
+    ) -> Result<(), Refused> {
+        let epoch = group.described().epoch;
+        for (partition, start) in &starts.partitions {
+            let (group, topic, partition) = (Arc::clone(group_id), starts.id, *partition);
+            let start = Some(*start).filter(|it| *it >= 0);
+            let begun = self.shares.begin_at(&Key { group, topic, partition }, start, epoch);
+            begun.map_err(unwritten)?;
+        }
+        let partitions = starts.partitions.iter().map(|it| it.0).collect();
+        group.initialize(starts.id, &starts.name, &partitions);
+        Ok(())
+    }
+
     /// Fences whoever is late.
     pub(super) fn advance_share(&self, slot: &Arc<Slot>, inner: &mut Inner) {
         let late = |group: &mut Group, topics: &dyn Topics, now| {
@@ -126,6 +205,17 @@ impl Shared {
             self.arm(slot, inner);
         }
     }
+}
+
+fn check_empty(group: &Group) -> Result<(), Refused> {
+    if group.is_empty() {
+        return Ok(());
+    }
+    Err(Refused { code: ErrorCode::NonEmptyGroup, message: "The group is not empty.".into() })
+}
+
+fn unwritten(code: ErrorCode) -> Refused {
+    Refused { code, message: "No state can be written now.".into() }
 }
 
 fn rejected(it: Refused) -> Rejected {

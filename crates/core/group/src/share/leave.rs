@@ -4,6 +4,7 @@ use super::heartbeat::unknown_member;
 use super::{Fact, Group};
 use crate::Now;
 use crate::consumer::{Epoch, Refused, Topics};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use systole_kit::Uuid;
 
@@ -34,6 +35,18 @@ impl Group {
             let states = [&it.initializing, &it.initialized];
             states.iter().any(|it| it.contains_key(&topic)) || it.deleting.contains_key(&topic)
         })
+    }
+
+    /// These partitions of a topic have a state that an administrator gave them.
+    pub fn initialize(&mut self, topic: Uuid, name: &Arc<str>, partitions: &BTreeSet<i32>) {
+        let mut known = self.known.clone().unwrap_or_default();
+        let there = known.initialized.entry(topic).or_default();
+        there.name = Arc::clone(name);
+        there.partitions.extend(partitions);
+        known.initializing.remove(&topic);
+        known.deleting.remove(&topic);
+        self.put(Fact::Known(Some(known)));
+        self.topics_seen = None;
     }
 
     /// The topic is gone, or its states are. Members that still want it begin anew.
