@@ -21,7 +21,7 @@ pub(super) enum Stream {
 pub(super) struct TlsStream {
     socket: TcpStream,
     tls: ServerConnection,
-    /// Decrypted bytes for which the reader had no room.
+    /// There may be decrypted bytes for which the reader had no room.
     has_more: bool,
 }
 
@@ -115,6 +115,9 @@ impl TlsStream {
 
     /// Moves decrypted bytes.
     fn take(&mut self, to: &mut BytesMut) -> io::Result<usize> {
+        // Holds even if nothing is at hand: a reader that is told of bytes that are not there would
+        // ask for them without an end.
+        self.has_more = false;
         let mut reader = self.tls.reader();
         let at_hand = reader.fill_buf()?;
         let room = to.capacity() - to.len();
@@ -165,5 +168,75 @@ impl Write for Socket<'_> {
     }
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt as _;
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig};
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::sync::Arc;
+
+    /// Bytes of one TLS record, and of the reader's room: nothing is left over.
+    const ROOM: usize = 1000;
+
+    fn ends() -> (ServerConnection, ClientConnection) {
+        let rcgen::CertifiedKey { cert, signing_key } =
+            rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(cert.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![cert.der().clone()], key)
+            .unwrap();
+        let client = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = "localhost".try_into().unwrap();
+        (
+            ServerConnection::new(Arc::new(server)).unwrap(),
+            ClientConnection::new(Arc::new(client), name).unwrap(),
+        )
+    }
+
+    #[tokio::test]
+    async fn a_room_that_is_filled_exactly_is_not_called_readable_for_ever() {
+        let (server, mut client) = ends();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let client = std::thread::spawn(move || {
+            let mut socket = std::net::TcpStream::connect(address).unwrap();
+            let mut stream = rustls::Stream::new(&mut client, &mut socket);
+            stream.write_all(&[7; ROOM]).unwrap();
+            stream.flush().unwrap();
+            let mut answer = [0];
+            stream.read_exact(&mut answer).unwrap();
+        });
+        let (socket, _) = listener.accept().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let mut stream = Stream::tls(TcpStream::from_std(socket).unwrap(), server);
+        let mut room = BytesMut::with_capacity(ROOM);
+        while room.len() < ROOM {
+            stream.readable().await.unwrap();
+            match stream.try_read_buf(&mut room) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => assert!(read.unwrap() > 0),
+            }
+        }
+        let mut more = BytesMut::with_capacity(ROOM);
+        let error = stream.try_read_buf(&mut more).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        assert!(stream.readable().now_or_never().is_none(), "nothing is here");
+        stream.try_write_vectored(&[IoSlice::new(&[1])]).unwrap();
+        client.join().unwrap();
     }
 }
