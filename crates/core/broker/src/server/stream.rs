@@ -208,6 +208,7 @@ mod tests {
         )
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the other end of a connection, on loopback")]
     #[tokio::test]
     async fn a_room_that_is_filled_exactly_is_not_called_readable_for_ever() {
         let (server, mut client) = ends();
