@@ -26,4 +26,4 @@ pub use credential::CredentialKey;
 pub use journal::JournalError;
 pub use plan::NewTopic;
 pub use setting::{Overrides, Settings};
-pub use state::Topic;
+pub use state::{Topic, is_internal};

@@ -19,6 +19,11 @@ use systole_wire::{ErrorCode, Rejected};
 const INTERNAL_NAMES: &[&str] =
     &["__consumer_offsets", "__share_group_state", "__transaction_state"];
 
+/// Does the node keep its own there?
+pub fn is_internal(name: &str) -> bool {
+    INTERNAL_NAMES.contains(&name)
+}
+
 /// One topic, as it was at one moment: a change makes a new value and leaves this one as it is.
 #[derive(Debug)]
 pub struct Topic {
@@ -50,7 +55,7 @@ impl Topic {
         }
     }
     pub fn is_internal(&self) -> bool {
-        INTERNAL_NAMES.contains(&&*self.name)
+        is_internal(&self.name)
     }
     /// Where a partition's records are in the log; `None` if the topic has no such partition.
     pub fn partition(&self, index: i32) -> Option<PartitionId> {

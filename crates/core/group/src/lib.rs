@@ -21,6 +21,8 @@ pub mod offsets;
 pub mod record;
 pub mod share;
 pub mod share_partition;
+pub mod streams;
+mod timers;
 
 pub use now::Now;
 pub use offsets::{Change, Committed, Offsets, Place, Retention, check_metadata};

@@ -130,6 +130,8 @@ codes! {
     InvalidShareSessionEpoch = 123, "INVALID_SHARE_SESSION_EPOCH";
     InvalidRegularExpression = 128, "INVALID_REGULAR_EXPRESSION";
     RebootstrapRequired = 129, "REBOOTSTRAP_REQUIRED";
+    StreamsInvalidTopology = 130, "STREAMS_INVALID_TOPOLOGY";
+    StreamsInvalidTopologyEpoch = 131, "STREAMS_INVALID_TOPOLOGY_EPOCH";
     ShareSessionLimitReached = 133, "SHARE_SESSION_LIMIT_REACHED";
 }
 

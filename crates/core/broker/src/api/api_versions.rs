@@ -1,7 +1,7 @@
 //! ApiVersions, v0-4: what this node can do.
 //!
-//! Ours: only features of what is served are advertised, so clients use no protocol (streams
-//! groups) that is not. They are finalized at their highest level for good.
+//! Ours: only features of what is served are advertised, so clients use no protocol that is not.
+//! They are finalized at their highest level for good.
 //! As Kafka does: a version above ours is answered in v0 with UNSUPPORTED_VERSION and the versions
 //! of this API alone (`dispatch`).
 
@@ -58,9 +58,13 @@ const LEVEL_0_FROM_VERSION: i16 = 4;
 /// Name and highest level, as Kafka counts them.
 type Feature = (&'static str, i16);
 
-/// Groups of KIP-848; share groups of KIP-932; transactions of KIP-890.
-const FEATURES: [Feature; 3] =
-    [("group.version", 1), ("share.version", 1), ("transaction.version", 2)];
+/// Groups of KIP-848; share groups of KIP-932; streams groups of KIP-1071; transactions of KIP-890.
+const FEATURES: [Feature; 4] = [
+    ("group.version", 1),
+    ("share.version", 1),
+    ("streams.version", 1),
+    ("transaction.version", 2),
+];
 
 fn supported(version: i16) -> Vec<SupportedFeatureKey> {
     let features = FEATURES.iter().filter(|_| version >= LEVEL_0_FROM_VERSION);

@@ -1,5 +1,5 @@
 //! ListGroups, v0-5: every group with its kind and state. v4+: filter by state. v5: filter by type
-//! (KIP-848): `classic`, `consumer`.
+//! (KIP-848): `classic`, `consumer`, `share`, `streams`.
 //!
 //! Names in filters are read without regard to case.
 

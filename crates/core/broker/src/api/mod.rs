@@ -71,6 +71,8 @@ mod share_fetch;
 mod share_group_describe;
 mod share_group_heartbeat;
 mod share_reader;
+mod streams_group_describe;
+mod streams_group_heartbeat;
 mod sync_group;
 mod txn_offset_commit;
 mod write_txn_markers;
@@ -154,6 +156,8 @@ pub(crate) static TABLE: &[Api] = &[
     Api::of::<share_group_describe::ShareGroupDescribe>(),
     Api::of::<share_fetch::ShareFetch>(),
     Api::of::<share_acknowledge::ShareAcknowledge>(),
+    Api::of::<streams_group_heartbeat::StreamsGroupHeartbeat>(),
+    Api::of::<streams_group_describe::StreamsGroupDescribe>(),
     Api::of::<describe_share_group_offsets::DescribeShareGroupOffsets>(),
     Api::of::<alter_share_group_offsets::AlterShareGroupOffsets>(),
     Api::of::<delete_share_group_offsets::DeleteShareGroupOffsets>(),

@@ -168,6 +168,8 @@ async fn every_api_refuses_who_may_nothing_with_kafkas_code() {
         ShareGroupDescribe: 30
         ShareFetch: 30
         ShareAcknowledge: 30
+        StreamsGroupHeartbeat: 30
+        StreamsGroupDescribe: 30
         DescribeShareGroupOffsets: 30
         AlterShareGroupOffsets: 30
         DeleteShareGroupOffsets: 30

@@ -258,6 +258,8 @@ async fn every_right_opens_what_it_opens_in_kafka_and_nothing_else() {
         ShareGroupDescribe: 30 GROUP READ, GROUP DELETE, GROUP DESCRIBE
         ShareFetch: 30 GROUP READ
         ShareAcknowledge: 30 GROUP READ
+        StreamsGroupHeartbeat: 30
+        StreamsGroupDescribe: 30 GROUP READ, GROUP DELETE, GROUP DESCRIBE
         DescribeShareGroupOffsets: 30 GROUP READ, GROUP DELETE, GROUP DESCRIBE
         AlterShareGroupOffsets: 30 GROUP READ
         DeleteShareGroupOffsets: 30 GROUP DELETE

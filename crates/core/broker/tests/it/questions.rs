@@ -148,6 +148,7 @@ impl Questions {
         self.ask(0, request, |it| it.error_code).await;
         let request = DeleteShareGroupOffsetsRequest { group_id: "g".into(), ..Default::default() };
         self.ask(0, request, |it| it.error_code).await;
+        self.about_streams_groups().await;
         let request = HeartbeatRequest { group_id: "g".into(), ..Default::default() };
         self.ask(4, request, |it| it.error_code).await;
         let request = LeaveGroupRequest { group_id: "g".into(), ..Default::default() };
@@ -157,6 +158,27 @@ impl Questions {
         self.ask(4, ListGroupsRequest::default(), |it| it.error_code).await;
         let request = DeleteGroupsRequest { groups_names: vec!["g".into()], ..Default::default() };
         self.ask(2, request, |it| it.results[0].error_code).await;
+    }
+
+    async fn about_streams_groups(&mut self) {
+        let topology = streams_group_heartbeat_request::Topology {
+            subtopologies: vec![streams_group_heartbeat_request::Subtopology {
+                subtopology_id: "0".into(),
+                source_topics: vec!["t".into()],
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        let request = StreamsGroupHeartbeatRequest {
+            group_id: "g".into(),
+            member_id: "m".into(),
+            topology: Some(topology),
+            ..Default::default()
+        };
+        self.ask(0, request, |it| it.error_code).await;
+        let request =
+            StreamsGroupDescribeRequest { group_ids: vec!["g".into()], ..Default::default() };
+        self.ask(0, request, |it| it.groups[0].error_code).await;
     }
 
     async fn about_offsets(&mut self) {

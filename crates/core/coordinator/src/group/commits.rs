@@ -72,6 +72,14 @@ impl Coordinator {
                 };
                 Ok(commit.offsets.iter().map(one).collect())
             }
+            Kind::Streams(group) => {
+                let right = group.may_commit(commit.caller, commit.knows_epochs)?;
+                let member = commit.caller.member_id;
+                let one = |(place, _): &(Place, Committed)| {
+                    group.may_commit_place(member, right, (&*place.topic, place.partition))
+                };
+                Ok(commit.offsets.iter().map(one).collect())
+            }
         }
     }
 

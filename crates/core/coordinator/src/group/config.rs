@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use systole_group::consumer::{self, ASSIGNORS};
 use systole_group::share;
+use systole_group::streams;
 use systole_kit::{ByteSize, Problems};
 
 /// One group's record, its members' metadata and assignments included: larger ones are not written,
@@ -59,6 +60,22 @@ pub struct GroupConfig {
     /// partitions it may read.
     #[serde(with = "humantime_serde")]
     pub share_heartbeat_interval: Duration,
+    /// How long a member of a streams group (KIP-1071) may be silent. Range: 1s..=10m. Kafka:
+    /// `group.streams.session.timeout.ms`.
+    #[serde(with = "humantime_serde")]
+    pub streams_session_timeout: Duration,
+    /// How often such members report while nothing changes. At least
+    /// `consumer_heartbeat_interval_unsettled`, which holds while tasks move; below the session
+    /// timeout. Kafka: `group.streams.heartbeat.interval.ms`, there 5 s.
+    #[serde(with = "humantime_serde")]
+    pub streams_heartbeat_interval: Duration,
+    /// Copies of the state of each task of a streams group. Range: 0..=2. Kafka:
+    /// `group.streams.num.standby.replicas`.
+    pub streams_standby_replicas: usize,
+    /// How long the first member of a streams group waits for others before tasks are handed out.
+    /// At most `1m`. Kafka: `group.streams.initial.rebalance.delay.ms`, there 3 s.
+    #[serde(with = "humantime_serde")]
+    pub streams_initial_rebalance_delay: Duration,
     /// Memory for all groups and offsets, in bytes; at the limit new members and new offsets are
     /// refused, and those that are there go on. At least 1 MiB.
     pub memory_bytes_max: u64,
@@ -90,6 +107,10 @@ impl Default for GroupConfig {
             share_session_timeout: Duration::from_secs(45),
             share_heartbeat_interval: Duration::from_millis(500),
             consumer_assignors: ASSIGNORS.map(str::to_owned).to_vec(),
+            streams_session_timeout: Duration::from_secs(45),
+            streams_heartbeat_interval: Duration::from_millis(500),
+            streams_standby_replicas: 0,
+            streams_initial_rebalance_delay: Duration::ZERO,
             memory_bytes_max: ByteSize::gib(1).bytes(),
             offset_metadata_max: 4096,
             offsets_retention: Duration::from_hours(7 * 24),
@@ -114,6 +135,7 @@ impl GroupConfig {
         rule(members, "groups.members_max", "is out of range", "use 1..=100000");
         self.check_consumer(&mut rule);
         self.check_share(&mut rule);
+        self.check_streams(&mut rule);
         let memory = self.memory_bytes_max >= ByteSize::mib(1).bytes();
         rule(memory, "groups.memory_bytes_max", "is below 1 MiB", "use at least 1048576");
         let retention = self.offsets_retention >= Duration::from_mins(1);
@@ -166,6 +188,36 @@ impl GroupConfig {
             members_max: self.members_max,
             session_timeout: self.share_session_timeout,
             heartbeat_interval: self.share_heartbeat_interval,
+        }
+    }
+
+    fn check_streams(&self, rule: &mut dyn FnMut(bool, &str, &str, &str)) {
+        let (session, heartbeat) = (self.streams_session_timeout, self.streams_heartbeat_interval);
+        let sessions = Duration::from_secs(1)..=Duration::from_mins(10);
+        let place = "groups.streams_session_timeout";
+        rule(sessions.contains(&session), place, "is out of range", "use 1s..=10m");
+        let is_right = heartbeat >= self.consumer_heartbeat_interval_unsettled;
+        let (place, cure) = (
+            "groups.streams_heartbeat_interval",
+            "use consumer_heartbeat_interval_unsettled to below streams_session_timeout",
+        );
+        rule(is_right && heartbeat < session, place, "is out of range", cure);
+        let place = "groups.streams_standby_replicas";
+        rule(self.streams_standby_replicas <= 2, place, "is out of range", "use 0..=2");
+        let is_right = self.streams_initial_rebalance_delay <= Duration::from_mins(1);
+        let place = "groups.streams_initial_rebalance_delay";
+        rule(is_right, place, "is above a minute", "use at most 1m");
+    }
+
+    /// The same, as a streams group takes it.
+    pub(super) fn streams(&self) -> streams::Config {
+        streams::Config {
+            members_max: self.members_max,
+            session_timeout: self.streams_session_timeout,
+            heartbeat_interval: self.streams_heartbeat_interval,
+            heartbeat_interval_unsettled: self.consumer_heartbeat_interval_unsettled,
+            standby_replicas: self.streams_standby_replicas,
+            initial_rebalance_delay: self.streams_initial_rebalance_delay,
         }
     }
 

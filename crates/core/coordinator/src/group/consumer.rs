@@ -47,7 +47,7 @@ impl Coordinator {
     pub fn describe_consumer(&self, group_id: &str) -> Result<(Described, Durable), Rejected> {
         let described = self.enter(group_id, false, |_, inner| match &inner.kind {
             Kind::Consumer(group) => Ok((group.described(), inner.durable())),
-            Kind::Classic(_) | Kind::Share(_) => Err(absent(group_id)),
+            Kind::Classic(_) | Kind::Share(_) | Kind::Streams(_) => Err(absent(group_id)),
         });
         described.unwrap_or_else(|| Err(absent(group_id)))
     }
@@ -61,6 +61,7 @@ impl Coordinator {
     ) -> Result<(), ErrorCode> {
         let may = self.enter(group_id, false, |_, inner| match &inner.kind {
             Kind::Consumer(group) => group.may_fetch(member_id, epoch),
+            Kind::Streams(group) => group.may_fetch(member_id, epoch),
             Kind::Classic(_) => Ok(()),
             Kind::Share(_) => Err(ErrorCode::GroupIdNotFound),
         });
@@ -87,7 +88,7 @@ impl Shared {
                 classic = group.hand_over();
                 inner.answer_waiters();
             }
-            Kind::Classic(_) | Kind::Share(_) => return Err(absent(&slot.id)),
+            Kind::Classic(_) | Kind::Share(_) | Kind::Streams(_) => return Err(absent(&slot.id)),
         }
         let turn = |group: &mut Group, topics: &dyn Topics, now| {
             if !classic.1.is_empty() {
@@ -122,7 +123,10 @@ impl Shared {
     ) -> Result<Result<(R, Durable), Rejected>, Rejected> {
         self.turn_by_facts(slot, inner, |kind, topics, now| match kind {
             Kind::Consumer(group) => turn(group, topics, now).map_err(rejected),
-            Kind::Classic(_) | Kind::Share(_) => Err(absent(&slot.id)),
+            Kind::Classic(_) | Kind::Share(_) | Kind::Streams(_) => {
+                let text = "Groups of this kind have no such members.";
+                Err(Rejected::new(ErrorCode::UnknownMemberId, text))
+            }
         })
     }
 
@@ -137,23 +141,7 @@ impl Shared {
             |group: &mut Group, topics: &dyn Topics, _| Ok(group.remove_members(leavers, topics));
         match self.turn(slot, inner, remove) {
             Ok(Ok((results, _))) => results,
-            Ok(Err(_)) | Err(_) if matches!(inner.kind, Kind::Share(_)) => {
-                vec![Err(ErrorCode::UnknownMemberId); leavers.len()]
-            }
             Ok(Err(rejected)) | Err(rejected) => vec![Err(rejected.code); leavers.len()],
-        }
-    }
-
-    /// Fences whoever is late.
-    pub(super) fn advance_consumer(&self, slot: &Arc<Slot>, inner: &mut Inner) {
-        let late = |group: &mut Group, topics: &dyn Topics, now: Now| {
-            group.advance(topics, now);
-            Ok(())
-        };
-        if let Err(rejected) | Ok(Err(rejected)) = self.turn(slot, inner, late) {
-            tracing::warn!(%rejected, "late members could not be fenced");
-            inner.kind.resume(self.now());
-            self.arm(slot, inner);
         }
     }
 
@@ -189,9 +177,6 @@ impl Shared {
         };
         match self.turn(slot, inner, turn) {
             Ok(Ok((answer, durable))) => once_durable(durable, answer, Err),
-            Ok(Err(_)) | Err(_) if matches!(inner.kind, Kind::Share(_)) => {
-                answered(Err(ErrorCode::UnknownMemberId))
-            }
             Ok(Err(rejected)) | Err(rejected) => answered(Err(rejected.code)),
         }
     }
@@ -233,9 +218,9 @@ impl Shared {
         }
     }
 
-    /// A consumer group without members makes place for a classic one.
+    /// A group of another protocol without members makes place for a classic one.
     pub(super) fn become_classic(&self, slot: &Slot, inner: &mut Inner) -> Result<(), ErrorCode> {
-        if let Kind::Consumer(_) = &inner.kind {
+        if let Kind::Consumer(_) | Kind::Streams(_) = &inner.kind {
             if inner.kind.was_saved() {
                 self.append(slot.partition, &inner.kind.tombstones(&slot.id)?)?;
             }

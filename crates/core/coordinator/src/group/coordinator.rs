@@ -32,6 +32,9 @@ use systole_world::{Instant, World};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+/// To a classic consumer that finds a group which its protocol has no place in.
+const OTHER_KIND: ErrorCode = ErrorCode::InconsistentGroupProtocol;
+
 /// All groups of the node. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Coordinator(pub(super) Arc<Shared>);
@@ -55,7 +58,7 @@ pub(super) struct Shared {
 pub struct Listed {
     pub id: Arc<str>,
     pub protocol_type: Arc<str>,
-    /// `classic`, `consumer` or `share`.
+    /// `classic`, `consumer`, `share` or `streams`.
     pub kind: &'static str,
     pub state: &'static str,
 }
@@ -96,19 +99,15 @@ impl Coordinator {
     /// Takes in what was read back from the log, before anyone asks.
     pub(super) fn restore(&self, id: Arc<str>, saved: replay::Saved) {
         let (limits, now) = (self.0.limits(), self.0.now());
-        let consumer = saved.consumer.filter(|it| it.exists());
-        let kind = match (consumer, saved.share.filter(|it| it.exists()), saved.classic) {
-            (Some(mut it), ..) => {
-                it.resume(now);
-                Kind::Consumer(it)
-            }
-            (None, Some(mut it), _) => {
-                it.resume(now);
-                Kind::Share(it)
-            }
-            (None, None, Some(it)) => Kind::Classic(Box::new(Group::restored(limits, it, now))),
-            (None, None, None) => Kind::Classic(Box::new(Group::new(limits))),
+        let consumer = saved.consumer.filter(|it| it.exists()).map(Kind::Consumer);
+        let share = saved.share.filter(|it| it.exists()).map(Kind::Share);
+        let streams = saved.streams.filter(|it| it.exists()).map(Kind::Streams);
+        let mut kind = match (consumer.or(share).or(streams), saved.classic) {
+            (Some(it), _) => it,
+            (None, Some(it)) => Kind::Classic(Box::new(Group::restored(limits, it, now))),
+            (None, None) => Kind::Classic(Box::new(Group::new(limits))),
         };
+        kind.resume(now);
         let slot = Arc::new(self.0.new_slot(&id, kind, saved.offsets));
         let mut inner = slot.lock();
         self.0.downgrade_if_due(&slot, &mut inner);
@@ -156,12 +155,17 @@ impl Coordinator {
         // A group that does not exist cannot know a member.
         let may_create = named.is_empty() && !is_full;
         let answer = self.enter(group_id, may_create, |slot, inner| {
-            if let Kind::Share(_) = inner.kind {
-                let code = ErrorCode::InconsistentGroupProtocol;
-                return refuse_join(code, Arc::default());
-            }
-            if !inner.kind.is_vacant() && matches!(inner.kind, Kind::Consumer(_)) {
-                return self.0.join_consumer(slot, inner, &join);
+            let is_vacant = inner.kind.is_vacant();
+            match inner.kind {
+                Kind::Consumer(_) if !is_vacant => {
+                    return self.0.join_consumer(slot, inner, &join);
+                }
+                // A share group stays one when it is empty: it knows how far it has read.
+                Kind::Share(_) => return refuse_join(OTHER_KIND, Arc::default()),
+                Kind::Streams(_) if !is_vacant => {
+                    return refuse_join(OTHER_KIND, Arc::default());
+                }
+                _ => {}
             }
             if let Err(code) = self.0.become_classic(slot, inner) {
                 return refuse_join(code, Arc::clone(&named));
@@ -252,8 +256,8 @@ impl Coordinator {
         inner.alarm_at = None;
         match &mut inner.kind {
             Kind::Classic(group) => group.advance(self.0.now()),
-            Kind::Consumer(_) => self.0.advance_consumer(&slot, &mut inner),
             Kind::Share(_) => self.0.advance_share(&slot, &mut inner),
+            Kind::Consumer(_) | Kind::Streams(_) => self.0.advance_by_facts(&slot, &mut inner),
         }
         self.0.downgrade_if_due(&slot, &mut inner);
         self.0.settle(&slot, &mut inner);

@@ -37,6 +37,23 @@ impl Shared {
         Ok(answer.map(|it| (it, durable)))
     }
 
+    /// Fences whoever is late in a consumer or a streams group.
+    pub(super) fn advance_by_facts(&self, slot: &Arc<Slot>, inner: &mut Inner) {
+        let late = |kind: &mut Kind, topics: &dyn Topics, now: Now| {
+            match kind {
+                Kind::Classic(_) | Kind::Share(_) => {}
+                Kind::Consumer(group) => group.advance(topics, now),
+                Kind::Streams(group) => group.advance(now),
+            }
+            Ok(())
+        };
+        if let Err(rejected) | Ok(Err(rejected)) = self.turn_by_facts(slot, inner, late) {
+            tracing::warn!(%rejected, "late members could not be fenced");
+            inner.kind.resume(self.now());
+            self.arm(slot, inner);
+        }
+    }
+
     /// Appends what the group has to tell the log.
     fn append_facts(&self, slot: &Slot, inner: &mut Inner) -> Result<(), ErrorCode> {
         let facts = inner.kind.take_pairs(&slot.id);

@@ -1,13 +1,14 @@
 //! A group under one of the protocols.
 //!
 //! Owns: what can be asked of each. Does not own: what only one can do (`coordinator` for classic
-//! groups, `consumer` for those of KIP-848, `share` for those of KIP-932).
+//! groups, `consumer` for those of KIP-848, `share` for those of KIP-932, `streams` for those of
+//! KIP-1071).
 
 use super::coordinator::encoded;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use systole_group::record::{self, Pair};
-use systole_group::{Now, Retention, classic, consumer, share};
+use systole_group::{Now, Retention, classic, consumer, share, streams};
 use systole_wire::ErrorCode;
 use systole_world::Instant;
 
@@ -16,6 +17,7 @@ pub(super) enum Kind {
     Classic(Box<classic::Group>),
     Consumer(Box<consumer::Group>),
     Share(Box<share::Group>),
+    Streams(Box<streams::Group>),
 }
 
 impl Kind {
@@ -25,6 +27,7 @@ impl Kind {
             Self::Classic(_) => "classic",
             Self::Consumer(_) => "consumer",
             Self::Share(_) => "share",
+            Self::Streams(_) => "streams",
         }
     }
     pub(super) fn state_name(&self) -> &'static str {
@@ -32,6 +35,7 @@ impl Kind {
             Self::Classic(it) => it.state_name(),
             Self::Consumer(it) => it.state_name(),
             Self::Share(it) => it.state_name(),
+            Self::Streams(it) => it.state_name(),
         }
     }
     pub(super) fn protocol_type(&self) -> Arc<str> {
@@ -39,6 +43,7 @@ impl Kind {
             Self::Classic(it) => it.protocol_type(),
             Self::Consumer(_) => "consumer".into(),
             Self::Share(_) => "share".into(),
+            Self::Streams(_) => "streams".into(),
         }
     }
     pub(super) fn next_deadline(&self) -> Option<Instant> {
@@ -46,6 +51,7 @@ impl Kind {
             Self::Classic(it) => it.next_deadline(),
             Self::Consumer(it) => it.next_deadline(),
             Self::Share(it) => it.next_deadline(),
+            Self::Streams(it) => it.next_deadline(),
         }
     }
     pub(super) fn bytes(&self) -> usize {
@@ -53,6 +59,7 @@ impl Kind {
             Self::Classic(it) => it.bytes(),
             Self::Consumer(it) => it.bytes(),
             Self::Share(it) => it.bytes(),
+            Self::Streams(it) => it.bytes(),
         }
     }
     /// Nobody is in it, nor about to be: with no offsets either it may be forgotten.
@@ -61,6 +68,7 @@ impl Kind {
             Self::Classic(it) => it.is_vacant(),
             Self::Consumer(it) => it.is_empty(),
             Self::Share(it) => it.is_empty(),
+            Self::Streams(it) => it.is_empty(),
         }
     }
     /// A record of it may be in the log.
@@ -69,6 +77,7 @@ impl Kind {
             Self::Classic(it) => it.was_saved(),
             Self::Consumer(it) => it.exists(),
             Self::Share(it) => it.exists(),
+            Self::Streams(it) => it.exists(),
         }
     }
     /// May it be forgotten once it has neither members nor offsets? A share group stays until it is
@@ -81,13 +90,14 @@ impl Kind {
             Self::Classic(it) => it.may_delete(),
             Self::Consumer(it) if it.is_empty() => Ok(()),
             Self::Share(it) if it.is_empty() => Ok(()),
-            Self::Consumer(_) | Self::Share(_) => Err(ErrorCode::NonEmptyGroup),
+            Self::Streams(it) if it.is_empty() => Ok(()),
+            Self::Consumer(_) | Self::Share(_) | Self::Streams(_) => Err(ErrorCode::NonEmptyGroup),
         }
     }
     pub(super) fn may_delete_offsets(&self) -> Result<(), ErrorCode> {
         match self {
             Self::Classic(it) => it.may_delete_offsets(),
-            Self::Consumer(_) => Ok(()),
+            Self::Consumer(_) | Self::Streams(_) => Ok(()),
             Self::Share(_) => Err(ErrorCode::GroupIdNotFound),
         }
     }
@@ -97,6 +107,7 @@ impl Kind {
             Self::Classic(it) => it.is_subscribed(topic),
             Self::Consumer(it) => it.is_subscribed(topic),
             Self::Share(_) => false,
+            Self::Streams(it) => it.is_subscribed(topic),
         }
     }
     /// The topics whose offsets do not grow old in a consumer group.
@@ -104,13 +115,14 @@ impl Kind {
         match self {
             Self::Classic(_) | Self::Share(_) => BTreeSet::new(),
             Self::Consumer(it) => it.topics(),
+            Self::Streams(it) => it.topics(),
         }
     }
     pub(super) fn retention<'a>(&'a self, subscribed: &'a BTreeSet<Arc<str>>) -> Retention<'a> {
         match self {
             Self::Classic(it) => it.retention(),
-            Self::Consumer(_) => Retention::UnlessSubscribed(subscribed),
             Self::Share(_) => Retention::Forever,
+            Self::Consumer(_) | Self::Streams(_) => Retention::UnlessSubscribed(subscribed),
         }
     }
 
@@ -120,6 +132,7 @@ impl Kind {
             Self::Classic(_) => Ok(Vec::new()),
             Self::Consumer(it) => pairs_of(group_id, &it.take_facts()),
             Self::Share(it) => share_pairs_of(group_id, &it.take_facts()),
+            Self::Streams(it) => streams_pairs_of(group_id, &it.take_facts()),
         }
     }
     /// The records taken last have their place in the log.
@@ -128,6 +141,7 @@ impl Kind {
             Self::Classic(_) => {}
             Self::Consumer(it) => it.appended(),
             Self::Share(it) => it.appended(),
+            Self::Streams(it) => it.appended(),
         }
     }
     /// The records taken last have none: what they tell is taken back.
@@ -136,6 +150,7 @@ impl Kind {
             Self::Classic(_) => {}
             Self::Consumer(it) => it.undo(),
             Self::Share(it) => it.undo(),
+            Self::Streams(it) => it.undo(),
         }
     }
     /// Sessions start anew. A classic group does so itself.
@@ -144,6 +159,7 @@ impl Kind {
             Self::Classic(_) => {}
             Self::Consumer(it) => it.resume(now),
             Self::Share(it) => it.resume(now),
+            Self::Streams(it) => it.resume(now),
         }
     }
     /// What takes the group's own records back.
@@ -152,6 +168,7 @@ impl Kind {
             Self::Classic(_) => Ok(vec![encoded(record::of_group(group_id, None))?]),
             Self::Consumer(it) => pairs_of(group_id, &it.end()),
             Self::Share(it) => share_pairs_of(group_id, &it.end()),
+            Self::Streams(it) => streams_pairs_of(group_id, &it.end()),
         }
     }
 }
@@ -162,4 +179,8 @@ fn pairs_of(group_id: &str, facts: &[consumer::Fact]) -> Result<Vec<Pair>, Error
 
 fn share_pairs_of(group_id: &str, facts: &[share::Fact]) -> Result<Vec<Pair>, ErrorCode> {
     facts.iter().map(|it| encoded(record::of_share_fact(group_id, it))).collect()
+}
+
+fn streams_pairs_of(group_id: &str, facts: &[streams::Fact]) -> Result<Vec<Pair>, ErrorCode> {
+    facts.iter().map(|it| encoded(record::of_streams_fact(group_id, it))).collect()
 }

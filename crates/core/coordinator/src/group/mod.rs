@@ -3,8 +3,8 @@
 //! Owns: the [`Coordinator`] of all groups, their settings, the topic `__consumer_offsets`
 //! ([`Store`]). Does not own: who belongs to a group and who reads what (`systole_group`), the
 //! answers on the wire (`api`).
-//! Reading order: [`Coordinator`] -> `kind` -> `facts` -> `consumer` -> `share` -> `slot` ->
-//! `commits` -> `journal` -> `store` -> `replay`.
+//! Reading order: [`Coordinator`] -> `kind` -> `facts` -> `consumer` -> `share` -> `streams` ->
+//! `slot` -> `commits` -> `journal` -> `store` -> `replay`.
 
 mod alarm;
 mod commits;
@@ -18,6 +18,7 @@ mod replay;
 mod share;
 mod slot;
 mod store;
+mod streams;
 mod transactional;
 
 #[cfg(test)]

@@ -12,13 +12,14 @@ use std::sync::Arc;
 use systole_catalogue::internal::BATCH_BYTES_MAX;
 use systole_group::classic::Snapshot;
 use systole_group::record::{self, Entry};
-use systole_group::{Offsets, consumer, share};
+use systole_group::{Offsets, consumer, share, streams};
 use systole_wire::record::{EndMarker, Outcome, RecordSet, Records};
 
 #[derive(Debug)]
 pub(super) struct Replay {
     config: consumer::Config,
     share_config: share::Config,
+    streams_config: streams::Config,
     groups: HashMap<Arc<str>, Saved>,
     pub(super) records: u64,
     /// Records that say nothing to us: damaged, or of a later version.
@@ -31,6 +32,7 @@ pub(super) struct Saved {
     pub(super) classic: Option<Snapshot>,
     pub(super) consumer: Option<Box<consumer::Group>>,
     pub(super) share: Option<Box<share::Group>>,
+    pub(super) streams: Option<Box<streams::Group>>,
     pub(super) offsets: Offsets,
 }
 
@@ -38,14 +40,22 @@ impl Saved {
     fn is_alive(&self) -> bool {
         let is_consumer = self.consumer.as_ref().is_some_and(|it| it.exists());
         let is_share = self.share.as_ref().is_some_and(|it| it.exists());
-        is_consumer || is_share || self.classic.is_some() || !self.offsets.is_empty()
+        let is_streams = self.streams.as_ref().is_some_and(|it| it.exists());
+        let has_group = is_consumer || is_share || is_streams || self.classic.is_some();
+        has_group || !self.offsets.is_empty()
     }
 }
 
 impl Replay {
     pub(super) fn new(config: &GroupConfig) -> Self {
-        let (config, share_config) = (config.consumer(), config.share());
-        Self { config, share_config, groups: HashMap::new(), records: 0, unreadable: 0 }
+        Self {
+            config: config.consumer(),
+            share_config: config.share(),
+            streams_config: config.streams(),
+            groups: HashMap::new(),
+            records: 0,
+            unreadable: 0,
+        }
     }
 
     /// Takes in one batch. Batches come in the order of their offsets, partition by partition.
@@ -98,6 +108,11 @@ impl Replay {
                     let fresh = || Box::new(share::Group::new(self.share_config));
                     let saved = self.groups.entry(group).or_default();
                     saved.share.get_or_insert_with(fresh).replay(fact);
+                }
+                Some(Entry::StreamsFact { group, fact }) => {
+                    let fresh = || Box::new(streams::Group::new(self.streams_config.clone()));
+                    let saved = self.groups.entry(group).or_default();
+                    saved.streams.get_or_insert_with(fresh).replay(fact);
                 }
                 Some(Entry::Other) => {}
                 None => self.unreadable += 1,

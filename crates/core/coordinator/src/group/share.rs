@@ -58,7 +58,7 @@ impl Coordinator {
     pub fn describe_share(&self, group_id: &str) -> Result<(Described, Durable), Rejected> {
         let described = self.enter(group_id, false, |_, inner| match &inner.kind {
             Kind::Share(group) => Ok((group.described(), inner.durable())),
-            Kind::Classic(_) | Kind::Consumer(_) => Err(other_kind(group_id)),
+            Kind::Classic(_) | Kind::Consumer(_) | Kind::Streams(_) => Err(other_kind(group_id)),
         });
         described.unwrap_or_else(|| Err(missing(group_id)))
     }
@@ -112,7 +112,7 @@ impl Coordinator {
     pub fn shared_partitions(&self, group_id: &str) -> Partitions {
         let found = self.enter(group_id, false, |_, inner| match &inner.kind {
             Kind::Share(group) => group.initialized(),
-            Kind::Classic(_) | Kind::Consumer(_) => Partitions::new(),
+            Kind::Classic(_) | Kind::Consumer(_) | Kind::Streams(_) => Partitions::new(),
         });
         found.unwrap_or_default()
     }
@@ -171,7 +171,7 @@ impl Shared {
     ) -> Result<(R, Durable), Rejected> {
         self.turn_by_facts(slot, inner, |kind, topics, now| match kind {
             Kind::Share(group) => turn(group, topics, now).map_err(rejected),
-            Kind::Classic(_) | Kind::Consumer(_) => Err(other_kind(&slot.id)),
+            Kind::Classic(_) | Kind::Consumer(_) | Kind::Streams(_) => Err(other_kind(&slot.id)),
         })?
     }
 

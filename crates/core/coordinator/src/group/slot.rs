@@ -27,7 +27,7 @@ pub(super) struct Inner {
     pub(super) kind: Kind,
     /// Removed: whoever still holds it must look the group up anew.
     pub(super) is_dead: bool,
-    /// Of a group that consists of facts: those appended last.
+    /// Of a group that changes through facts: those appended last.
     pub(super) in_flight: Option<Shared<Durable>>,
     /// What goes to the log ahead of the next facts.
     pub(super) prefix: Vec<Pair>,
@@ -90,7 +90,7 @@ impl Inner {
     pub(super) fn classic(&mut self) -> Option<&mut Group> {
         match &mut self.kind {
             Kind::Classic(it) => Some(it),
-            Kind::Consumer(_) | Kind::Share(_) => None,
+            Kind::Consumer(_) | Kind::Share(_) | Kind::Streams(_) => None,
         }
     }
 

@@ -103,6 +103,13 @@ fn may_commit(
             };
             offsets.iter().try_for_each(one)
         }
+        Kind::Streams(group) => {
+            let right = group.may_commit_in_transaction(caller)?;
+            let one = |(place, _): &(Place, Committed)| {
+                group.may_commit_place(caller.member_id, right, (&*place.topic, place.partition))
+            };
+            offsets.iter().try_for_each(one)
+        }
     }
 }
 

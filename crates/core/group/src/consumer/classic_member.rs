@@ -6,7 +6,6 @@
 //!
 //! # Source  KIP-848, "Group Upgrade/Downgrade"; Kafka's `classicGroup*ToConsumerGroup`
 
-use super::timers::Timer;
 use super::{
     ClassicMember, Current, Epoch, Fact, Group, MemberState, Refused, Subscription, TargetEpoch,
     Topics, embedded, heartbeat,
@@ -15,6 +14,7 @@ use crate::Now;
 use crate::classic::{
     Caller, Join, JoinAnswer, JoinRefused, Joined, Migrant, SavedMember, Sync, Synced,
 };
+use crate::timers::Timer;
 use bytes::Bytes;
 use std::sync::Arc;
 use systole_wire::ErrorCode;

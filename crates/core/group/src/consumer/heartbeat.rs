@@ -7,12 +7,12 @@
 
 use super::assign::{self, Candidate, Counts};
 use super::reconcile::Step;
-use super::timers::Timer;
 use super::{
     Current, Epoch, Fact, Group, MemberState, Partitions, Refused, Resolved, Subscription,
     TargetEpoch, Topics, fact, pattern, topics,
 };
 use crate::Now;
+use crate::timers::Timer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;

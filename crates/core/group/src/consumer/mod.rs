@@ -26,7 +26,6 @@ mod reconcile;
 mod rights;
 mod state;
 mod time;
-pub(crate) mod timers;
 mod topics;
 mod view;
 

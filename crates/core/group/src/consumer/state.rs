@@ -3,8 +3,8 @@
 //! Owns: applying facts, taking them back, and the indexes over them. Does not own: which facts a
 //! request makes (`heartbeat`, `leave`).
 
-use super::timers::Timers;
 use super::{Current, Epoch, Fact, MemberState, Partitions, Resolved, Subscription, TargetEpoch};
+use crate::timers::Timers;
 use regex::Regex;
 use std::collections::{BTreeMap, HashMap};
 use std::mem;

@@ -2,9 +2,9 @@
 //!
 //! Owns: when the group wants to be woken and what happens then. Does not own: the clock.
 
-use super::timers::Timer;
 use super::{Group, MemberState, Topics};
 use crate::Now;
+use crate::timers::Timer;
 use std::sync::Arc;
 use systole_kit::Instant;
 

@@ -135,7 +135,11 @@ pub(super) fn read(
     }))
 }
 
-fn pair<V: Message>(kind: i16, key: &impl Message, value: Option<V>) -> Result<Pair, EncodeError> {
+pub(super) fn pair<V: Message>(
+    kind: i16,
+    key: &impl Message,
+    value: Option<V>,
+) -> Result<Pair, EncodeError> {
     let value = value.map(|it| versioned(0, &it)).transpose()?;
     Ok(Pair { key: encode(kind, 0, key)?, value })
 }

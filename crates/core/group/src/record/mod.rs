@@ -1,16 +1,19 @@
 //! Groups and offsets as records of `__consumer_offsets`, in Kafka's own format.
 //!
 //! Owns: keys, values, versions written and read. Does not own: the topic (the broker).
-//! Reading order: this file -> `consumer` -> `share`. Bytes: `docs/formats/consumer-offsets.md`.
+//! Reading order: this file -> `consumer` -> `share` -> `streams`.
+//! Bytes: `docs/formats/consumer-offsets.md`.
 //!
 //! # Source  Kafka 4.3 `GroupCoordinatorRecordHelpers`: offsets as v4 (v1 if the client set an
 //! expiry, which later versions cannot say), groups as v3.
 
 mod consumer;
 mod share;
+mod streams;
 
 pub use consumer::of_fact;
 pub use share::of_share_fact;
+pub use streams::of_streams_fact;
 
 use crate::classic::{SavedMember, Snapshot};
 use crate::consumer::Fact;
@@ -63,6 +66,11 @@ pub enum Entry {
     ShareFact {
         group: Arc<str>,
         fact: share_group::Fact,
+    },
+    /// A fact of a streams group.
+    StreamsFact {
+        group: Arc<str>,
+        fact: crate::streams::Fact,
     },
     /// A kind of record that this node does not write: of another group protocol, or from a later
     /// version.
@@ -151,6 +159,10 @@ pub fn read(key: Option<&[u8]>, value: Option<&[u8]>) -> Result<Entry, Unreadabl
         }
         10..=15 => Ok(match share::read(kind, &mut key, value)? {
             Some((group, fact)) => Entry::ShareFact { group, fact },
+            None => Entry::Other,
+        }),
+        17..=23 => Ok(match streams::read(kind, &mut key, value)? {
+            Some((group, fact)) => Entry::StreamsFact { group, fact },
             None => Entry::Other,
         }),
         _ => Ok(match consumer::read(kind, &mut key, value)? {

@@ -11,8 +11,8 @@
 use super::assign::{self, Candidate};
 use super::{Current, Fact, Group, Subscription};
 use crate::Now;
-use crate::consumer::timers::Timer;
 use crate::consumer::{Epoch, Partitions, Refused, TargetEpoch, Topics, metadata_hash};
+use crate::timers::Timer;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;

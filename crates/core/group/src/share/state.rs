@@ -5,8 +5,8 @@
 
 use super::{Current, Fact, Known, Subscription};
 use crate::Now;
-use crate::consumer::timers::{Timer, Timers};
 use crate::consumer::{Epoch, Partitions, TargetEpoch};
+use crate::timers::{Timer, Timers};
 use std::collections::BTreeMap;
 use std::mem;
 use std::sync::Arc;
