@@ -309,7 +309,7 @@ impl Engine {
         for shared in partitions {
             self.sync_partition(shared)?;
         }
-        self.handles.disk().sync_dir(&self.root.join("partitions"))
+        self.handles.disk().sync_dir(&self.segments_dir)
     }
 
     /// A checkpoint outside the usual turn, at an orderly stop.

@@ -1,26 +1,32 @@
-//! The log's directory: who owns it and which format it has.
+//! The log's directory: who owns it, which format it has, and how an earlier one becomes ours.
 //!
-//! Owns: the files `lock`, `format` and `clean`. Does not own: the rest.
+//! Owns: the files `lock`, `format` and `clean`, and moving the files of format 2 to their places.
+//! Does not own: the rest.
 
 use crate::error::OpenError;
 use crate::field;
+use crate::position::PartitionId;
+use crate::segment::name::{FileName, Kind};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use systole_world::{Disk, File, Open};
 
 /// Changes with any change of bytes on disk that an older version would misread. Directories of
 /// every earlier format are read and become this one at the start.
 ///
-/// 2: checkpoints know transactions.
-pub(crate) const FORMAT: u32 = 2;
+/// 2: checkpoints know transactions. 3: all segments in one directory.
+pub(crate) const FORMAT: u32 = 3;
+
+pub(crate) fn segments(root: &Path) -> PathBuf {
+    root.join("segments")
+}
 
 /// Makes the directory and those inside it, durably. Until the first start is complete nobody knows
 /// which of the directories above were made by an earlier attempt, so all are synced.
 pub(crate) fn create(disk: &dyn Disk, root: &Path) -> io::Result<()> {
-    for dir in ["wal", "partitions"] {
-        disk.create_dir_all(&root.join(dir))?;
-    }
+    disk.create_dir_all(&root.join("wal"))?;
+    disk.create_dir_all(&segments(root))?;
     disk.sync_dir(root)?;
     if disk.exists(&root.join("format"))? {
         return Ok(());
@@ -61,7 +67,7 @@ pub(crate) enum Format {
         /// Of an earlier version of this program.
         is_old: bool,
     },
-    /// Torn by a crash in the first start, or damaged later.
+    /// Damaged, or torn by a crash in the first start of a program up to format 2.
     Unreadable,
 }
 
@@ -91,19 +97,51 @@ pub(crate) fn read_format(disk: &dyn Disk, root: &Path) -> Result<Format, OpenEr
     Ok(log_id.map_or(Format::Unreadable, |log_id| Format::Ours { log_id, is_old }))
 }
 
-/// One line: `systole-log FORMAT LOG-ID CRC`, the numbers behind the format in hexadecimal.
+/// One line: `systole-log FORMAT LOG-ID CRC`, the numbers behind the format in hexadecimal. The old
+/// line stays whole until the new one is.
 pub(crate) fn write_format(disk: &dyn Disk, root: &Path, log_id: u64) -> Result<(), OpenError> {
-    let path = root.join("format");
+    let (path, unfinished) = (root.join("format"), root.join("format.new"));
     let body = format!("systole-log {FORMAT} {log_id:016x}");
     let line = format!("{body} {:08x}\n", crc32c::crc32c(body.as_bytes()));
     let write = || {
-        let file = disk.open(&path, Open::Create)?;
+        let file = disk.open(&unfinished, Open::Create)?;
         file.write_all_at(line.as_bytes(), 0)?;
         file.set_len(line.len() as u64)?;
         file.sync_data()?;
+        disk.rename(&unfinished, &path)?;
         disk.sync_dir(root)
     };
     write().map_err(OpenError::io(&path))
+}
+
+/// Up to format 2 each partition had a directory in `partitions/`. Moves what is there to
+/// `segments/`. The file `format` says 3 already, durably: a program of format 2 must not come by
+/// when half of it is moved. Whatever a crash leaves in the old place is moved the next time.
+pub(crate) fn flatten(disk: &dyn Disk, root: &Path) -> io::Result<()> {
+    let old = root.join("partitions");
+    let dirs = match disk.list(&old) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        dirs => dirs?,
+    };
+    let (ours, others): (Vec<_>, Vec<_>) =
+        dirs.into_iter().partition(|it| PartitionId::parse(it).is_some());
+    let new = segments(root);
+    for dir in &ours {
+        for file in disk.list(&old.join(dir))? {
+            let name = format!("{dir}.{file}");
+            if FileName::parse(&name).is_some_and(|it| it.kind != Kind::Unfinished) {
+                disk.rename(&old.join(dir).join(file), &new.join(name))?;
+            }
+        }
+    }
+    disk.sync_dir(&new)?; // before the directories may go, in whichever order that becomes durable
+    for dir in &ours {
+        disk.remove_dir_all(&old.join(dir))?;
+    }
+    if others.is_empty() {
+        disk.remove_dir_all(&old)?;
+    }
+    disk.sync_dir(root)
 }
 
 /// Leaves word that nothing was lost: the last thing that an orderly stop does.

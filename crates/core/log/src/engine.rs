@@ -13,14 +13,17 @@
 
 use crate::commits::{Commits, Ticket};
 use crate::compaction::Pass;
+use crate::directory;
 use crate::error::AppendError;
 use crate::keeper::Chores;
 use crate::lock;
-use crate::options::{Options, PartitionConfig};
+use crate::options::Options;
 use crate::partition::{Life, Shared};
 use crate::position::{Offset, PartitionId};
 use crate::report::DamageBook;
 use crate::segment::handles::Handles;
+use crate::segment::reader::View;
+use crate::segment::{Extent, Name, Segment};
 use crate::wal::writer::is_full;
 use crate::wal::{Entry, Kind, Wal};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -35,6 +38,8 @@ use tokio::sync::Notify;
 pub(crate) struct Engine {
     pub(crate) world: World,
     pub(crate) root: PathBuf,
+    /// Where all segments are.
+    pub(crate) segments_dir: PathBuf,
     pub(crate) log_id: u64,
     pub(crate) options: Options,
     pub(crate) partitions: RwLock<HashMap<PartitionId, Arc<Shared>>>,
@@ -132,6 +137,7 @@ impl Engine {
             Queue { waiting: VecDeque::new(), next_number: 1, state: Accepting::Yes, holds: 0 };
         Self {
             world,
+            segments_dir: directory::segments(&root),
             root,
             log_id,
             options,
@@ -160,15 +166,14 @@ impl Engine {
         }
     }
 
-    pub(crate) fn new_shared(&self, id: PartitionId, config: PartitionConfig) -> Arc<Shared> {
-        Arc::new(Shared::new(id, self.partition_dir(id), config))
+    /// A segment that may or may not be on disk yet.
+    pub(crate) fn segment(&self, id: PartitionId, name: Name, extent: Extent) -> Segment {
+        let key = self.next_key.fetch_add(1, Ordering::Relaxed);
+        Segment::new(key, &self.segments_dir, (id, name), extent)
     }
-    pub(crate) fn partition_dir(&self, id: PartitionId) -> PathBuf {
-        self.root.join("partitions").join(id.to_string())
-    }
-    /// A key for the open handles of a new segment.
-    pub(crate) fn next_key(&self) -> u64 {
-        self.next_key.fetch_add(1, Ordering::Relaxed)
+    pub(crate) fn view<'a>(&'a self, segment: &'a Segment) -> View<'a> {
+        let indexed = segment.extent.bytes > self.options.index_from_bytes;
+        View { handles: &self.handles, file: &segment.file, extent: segment.extent, indexed }
     }
 
     pub(crate) fn producers_end(&self) -> i64 {

@@ -11,7 +11,7 @@
 use crate::engine::Engine;
 use crate::error::AppendError;
 use crate::lock;
-use crate::partition::{Directory, Life, Shared, State, Stored};
+use crate::partition::{Life, Shared, State, Stored};
 use crate::position::Offset;
 use crate::segment::{Extent, Name, Segment, SegmentFile, index};
 use crate::wal::writer::is_full;
@@ -98,9 +98,8 @@ impl Chores {
 
 /// Batches of one partition on their way into one segment.
 struct Load {
-    file: Arc<SegmentFile>,
-    before: Extent,
-    index_end: Option<index::End>,
+    /// As it was before.
+    segment: Segment,
     batches: Vec<Stored>,
 }
 
@@ -168,16 +167,18 @@ impl Engine {
     }
 
     pub(crate) fn remove_partition_files(&self, shared: &Shared) {
-        let segments = std::mem::take(&mut lock(&shared.state).segments);
-        for segment in &segments {
-            self.handles.forget(&segment.file);
-        }
-        match self.handles.disk().remove_dir_all(&shared.dir) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                // The next start removes what no checkpoint knows.
-                tracing::warn!(partition = %shared.id, %error, "files of a deleted partition stay");
-            }
-            _ => {}
+        let mut state = lock(&shared.state);
+        let segments = std::mem::take(&mut state.segments);
+        let replaced = std::mem::take(&mut state.replaced);
+        let ahead = std::mem::take(&mut state.ahead);
+        drop(state);
+        let files = segments.into_iter().map(|it| it.file);
+        files.chain(replaced.into_iter().map(|it| it.0)).for_each(|it| {
+            self.remove_segment_files(&it);
+        });
+        for (base, generation) in ahead {
+            let name = Name { base, generation };
+            self.remove_segment_files(&self.segment(shared.id, name, Extent::empty(base)).file);
         }
     }
 
@@ -271,8 +272,7 @@ impl Engine {
             let empty = Extent::empty(first.base);
             let generation = state.ahead.remove(&first.base).unwrap_or(0);
             let name = Name { base: first.base, generation };
-            state.segments.push(Segment::new(self.next_key(), &shared.dir, name, empty));
-            state.directory = state.directory.unsynced();
+            state.segments.push(self.segment(shared.id, name, empty));
         }
         let active = state.segments.last()?;
         let (base, before) = (active.base(), active.extent);
@@ -286,62 +286,81 @@ impl Engine {
             fits && it.header.last() < up_to
         });
         let batches = fitting.cloned().collect();
-        Some(Load { file: Arc::clone(&active.file), before, index_end: active.index_end, batches })
+        Some(Load { segment: active.clone(), batches })
     }
 
     fn write_load(&self, shared: &Shared, load: &Load) -> io::Result<()> {
-        if lock(&shared.state).directory == Directory::Absent {
-            self.handles.disk().create_dir_all(&shared.dir)?;
-            lock(&shared.state).directory = Directory::Made;
-        }
-        let log = self.handles.log(&load.file, Open::Create)?;
-        let mut index_end = match load.index_end {
-            Some(end) => end,
-            None => self.open_index(load)?,
-        };
-        let (mut bytes, mut entries) = (Vec::new(), Vec::new());
-        let (mut extent, index_at) = (load.before, index_end.bytes);
-        for Stored { header, bytes: batch } in &load.batches {
-            if index_end.wants_entry(extent.bytes) {
-                let entry = index::Entry {
-                    offset: header.base,
-                    position: extent.bytes,
-                    max_timestamp_before: extent.max_timestamp,
-                };
-                entry.encode(&mut entries);
-                index_end.bytes += index::ENTRY_LEN as u64;
-                index_end.indexed_at = extent.bytes;
+        let Load { segment, batches } = load;
+        let log = self.handles.log(&segment.file, Open::Create)?;
+        let added: u64 = batches.iter().map(|it| it.bytes.len() as u64).sum();
+        let large = segment.extent.bytes + added > self.options.index_from_bytes;
+        let mut index = if large { self.index(segment) } else { None };
+        let index_at = index.as_ref().map_or(0, |it| it.end.bytes);
+        let (mut bytes, mut extent) = (Vec::new(), segment.extent);
+        for Stored { header, bytes: batch } in batches {
+            if let Some(index) = &mut index {
+                index.take_in(header, &extent);
             }
             bytes.extend_from_slice(batch);
             extent.take_in(header);
         }
-        log.write_all_at(&bytes, load.before.bytes)?;
-        if !entries.is_empty() {
-            self.handles.index(&load.file, Open::Create)?.write_all_at(&entries, index_at)?;
+        log.write_all_at(&bytes, segment.extent.bytes)?;
+        if let Some(index) = index.as_ref().filter(|it| !it.entries.is_empty()) {
+            let file = self.handles.index(&segment.file, Open::Create)?;
+            file.write_all_at(&index.entries, index_at)?;
         }
-        self.finish_load(shared, load, (extent, index_end));
+        self.finish_load(shared, segment, (extent, index.map(|it| it.end)));
         Ok(())
     }
 
-    fn open_index(&self, load: &Load) -> io::Result<index::End> {
-        match self.handles.index(&load.file, Open::ReadWrite) {
-            Ok(file) => {
-                let end = index::end(&*file, load.before.bytes)?;
-                file.set_len(end.bytes)?;
-                Ok(end)
+    /// What goes into the index next. Without one the segment can be read all the same, so that it
+    /// cannot be made is no reason not to write; the next write tries again.
+    fn index(&self, segment: &Segment) -> Option<index::Builder> {
+        match self.index_end(segment) {
+            Ok(end) => Some(index::Builder::behind(end)),
+            Err(error) => {
+                let path = segment.file.index_path.display();
+                tracing::warn!(%path, %error, "a segment stays without an index for now");
+                None
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(index::End::default()),
-            Err(error) => Err(error),
         }
     }
 
-    fn finish_load(&self, shared: &Shared, load: &Load, (extent, index_end): (Extent, index::End)) {
+    /// Where the index of a segment goes on. It is made here when the segment grows large enough,
+    /// and when what is there of it lacks more than a search would walk anyway.
+    fn index_end(&self, segment: &Segment) -> io::Result<index::End> {
+        if let Some(end) = segment.index_end {
+            return Ok(end);
+        }
+        let (bytes, from) = (segment.extent.bytes, self.options.index_from_bytes);
+        if bytes > from {
+            match self.handles.index(&segment.file, Open::ReadWrite) {
+                Ok(file) => {
+                    let end = index::end(&*file, bytes)?;
+                    if end.indexed_at + from >= bytes {
+                        file.set_len(end.bytes)?;
+                        return Ok(end);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.view(segment).build_index()
+    }
+
+    fn finish_load(
+        &self,
+        shared: &Shared,
+        before: &Segment,
+        (extent, index_end): (Extent, Option<index::End>),
+    ) {
         let mut state = lock(&shared.state);
-        state.unsynced_bytes += extent.bytes - load.before.bytes;
-        let active = state.segments.iter_mut().rfind(|it| it.file.key == load.file.key);
+        state.unsynced_bytes += extent.bytes - before.extent.bytes;
+        let active = state.segments.iter_mut().rfind(|it| it.file.key == before.file.key);
         if let Some(segment) = active {
             segment.extent = extent;
-            segment.index_end = Some(index_end);
+            segment.index_end = index_end;
             segment.synced = false;
         }
         let freed = state.settle(extent.end);
@@ -350,31 +369,19 @@ impl Engine {
         self.room.notify_waiters();
     }
 
-    /// Makes everything written to the segments of one partition durable.
+    /// Makes everything written to the segments of one partition durable; their names become so
+    /// with the next checkpoint.
     pub(crate) fn sync_partition(&self, shared: &Shared) -> io::Result<()> {
-        let (unsynced, sync_dir): (Vec<_>, bool) = {
+        let unsynced: Vec<_> = {
             let state = lock(&shared.state);
             let unsynced = state.segments.iter().filter(|it| !it.synced);
-            let files = unsynced.map(|it| Arc::clone(&it.file)).collect();
-            (files, state.directory == Directory::Made)
+            unsynced.map(|it| Arc::clone(&it.file)).collect()
         };
         for file in &unsynced {
             self.handles.log(file, Open::ReadWrite)?.sync_data()?;
         }
-        if sync_dir {
-            self.handles.disk().sync_dir(&shared.dir)?;
-        }
         lock(&shared.state).note_synced();
         Ok(())
-    }
-}
-
-impl Directory {
-    const fn unsynced(self) -> Self {
-        match self {
-            Self::Absent => Self::Absent,
-            Self::Made | Self::Durable => Self::Made,
-        }
     }
 }
 
@@ -382,9 +389,6 @@ impl State {
     pub(crate) fn note_synced(&mut self) {
         self.segments.iter_mut().for_each(|it| it.synced = true);
         self.unsynced_bytes = 0;
-        if self.directory == Directory::Made {
-            self.directory = Directory::Durable;
-        }
     }
     /// Whether `batch` must begin a new segment, the last one being as given.
     fn wants_roll(&self, last: Option<(Offset, Extent)>, batch: &crate::batch::Header) -> bool {

@@ -9,7 +9,7 @@ use crate::engine::{Engine, Hold, Queued};
 use crate::error::{AppendError, OpenError};
 use crate::lock;
 use crate::options::{Options, PartitionConfig};
-use crate::partition::{Life, Partition};
+use crate::partition::{Life, Partition, Shared};
 use crate::position::{Offset, PartitionId};
 use crate::recovery::{self, Opened};
 use crate::report::{Damage, RecoveryReport};
@@ -129,7 +129,7 @@ impl Log {
             let latest = lock(&partition.shared.state).latest;
             return Ok((partition, latest));
         }
-        let shared = self.engine.new_shared(id, config);
+        let shared = Arc::new(Shared::new(id, config));
         let mut state = lock(&shared.state);
         let older = self.engine.producers_end();
         let entry = Entry::control(Kind::Create, id, Offset::new(older));
@@ -171,7 +171,7 @@ impl Log {
     pub fn open_transactions(&self) -> Vec<OpenTransaction> {
         self.partitions().iter().flat_map(Partition::open_transactions).collect()
     }
-    fn handle(&self, shared: Arc<crate::partition::Shared>) -> Partition {
+    fn handle(&self, shared: Arc<Shared>) -> Partition {
         Partition { shared, engine: Arc::clone(&self.engine) }
     }
 

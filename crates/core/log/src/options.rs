@@ -45,6 +45,9 @@ pub struct Options {
     /// A checkpoint over more written partitions than this syncs the file system once instead of
     /// each of their files: measured with 1,000 partitions, 5 times as fast.
     pub sync_each_max: usize,
+    /// A segment with more bytes than this has an index beside it. A search in a smaller one walks
+    /// from batch to batch, and a partition with little in it has one file.
+    pub index_from_bytes: u64,
     /// Open segment and index files.
     pub open_files_max: usize,
     /// Memory for the keys of one compaction (`log.cleaner.dedupe.buffer.size`); 24 bytes for each
@@ -72,6 +75,7 @@ impl Default for Options {
             fill_share_bytes: 128 * KIB,
             sync_ahead_bytes: 16 * MIB,
             sync_each_max: 32,
+            index_from_bytes: MIB,
             open_files_max: 128,
             compaction_table_bytes: 128 * MIB,
             producer_expiry: Duration::from_hours(24),

@@ -20,13 +20,12 @@ use crate::options::PartitionConfig;
 use crate::position::{Offset, PartitionId};
 use crate::producers::{ProducerState, Producers};
 use crate::report::Damage;
-use crate::segment::reader::{Ask, Damaged, Spot, View};
+use crate::segment::reader::{Ask, Damaged, Spot};
 use crate::segment::{Segment, SegmentFile};
 use crate::transactions::{Aborted, OpenTransaction, Transactions};
 use crate::wal::{Entry, Kind};
 use bytes::{Bytes, BytesMut};
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use systole_kit::Timestamp;
@@ -38,7 +37,6 @@ const HINTS: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) id: PartitionId,
-    pub(crate) dir: PathBuf,
     high_watermark: AtomicI64,
     pub(crate) state: Mutex<State>,
 }
@@ -66,7 +64,6 @@ pub(crate) struct State {
     pub(crate) transactions: Transactions,
     /// The keeper knows that there is something to write.
     pub(crate) listed: bool,
-    pub(crate) directory: Directory,
     pub(crate) unsynced_bytes: u64,
     pub(crate) latest: Ticket,
     pub(crate) relaxed_records: u64,
@@ -85,16 +82,6 @@ pub(crate) enum Life {
     Gone,
 }
 
-/// How much of the partition's directory is certain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Directory {
-    /// Perhaps not there yet.
-    Absent,
-    /// There; some names in it may not survive a crash.
-    Made,
-    Durable,
-}
-
 /// A batch in memory, at its place.
 #[derive(Debug, Clone)]
 pub(crate) struct Stored {
@@ -103,7 +90,7 @@ pub(crate) struct Stored {
 }
 
 impl Shared {
-    pub(crate) fn new(id: PartitionId, dir: PathBuf, config: PartitionConfig) -> Self {
+    pub(crate) fn new(id: PartitionId, config: PartitionConfig) -> Self {
         let state = State {
             config,
             life: Life::Open,
@@ -119,7 +106,6 @@ impl Shared {
             producers: Producers::default(),
             transactions: Transactions::default(),
             listed: false,
-            directory: Directory::Absent,
             unsynced_bytes: 0,
             latest: Ticket::NONE,
             relaxed_records: 0,
@@ -127,7 +113,7 @@ impl Shared {
             next_watcher: 0,
             hints: VecDeque::new(),
         };
-        Self { id, dir, high_watermark: AtomicI64::new(0), state: Mutex::new(state) }
+        Self { id, high_watermark: AtomicI64::new(0), state: Mutex::new(state) }
     }
     pub(crate) fn high_watermark(&self) -> Offset {
         Offset::new(self.high_watermark.load(Ordering::Acquire))
@@ -360,8 +346,7 @@ impl Partition {
         let segment = self.holding(&state, from)?;
         let hint = state.hint(segment.file.key, from);
         drop(state);
-        let view = self.view(&segment);
-        match view.read(Ask { from, until, max_bytes, hint }) {
+        match self.engine.view(&segment).read(Ask { from, until, max_bytes, hint }) {
             // What was read and the list of aborted transactions must be of one time.
             _ if !lock(&self.shared.state).has(&segment) => self.read(from, max_bytes, isolation),
             Ok(Ok(batches)) => {
@@ -405,10 +390,6 @@ impl Partition {
         ReadError::Damaged { partition, first, last }
     }
 
-    fn view<'a>(&'a self, segment: &'a Segment) -> View<'a> {
-        View { handles: &self.engine.handles, file: &segment.file, extent: segment.extent }
-    }
-
     /// The first batch with a record at `at` or later, by record time (which need not be
     /// monotonic).
     /// `None`: every record is older. Blocks on file IO.
@@ -422,7 +403,7 @@ impl Partition {
             (state.segments.clone(), state.log_start)
         };
         for segment in segments.iter().filter(|it| it.extent.end > log_start) {
-            let found = self.view(segment).find_time(at);
+            let found = self.engine.view(segment).find_time(at);
             if !matches!(found, Ok(None)) && !lock(&self.shared.state).has(segment) {
                 return self.seek_time(Timestamp::from_millis(at)); // replaced meanwhile
             }

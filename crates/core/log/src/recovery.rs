@@ -2,11 +2,15 @@
 //!
 //! Owns: the order of recovery. Does not own: which groups count (`wal::chain`), file formats.
 //!
-//! Checkpoint -> groups of the write-ahead log behind it -> segments behind it -> new checkpoint.
-//! Until the new checkpoint is durable nothing that the old one needs is touched, so a crash during
-//! recovery leaves it to be done again. Batches from the write-ahead log go where they were before,
-//! byte for byte; a batch that it lost is taken from the segment if it is intact there; what
-//! remains is a gap, reported, and a new segment begins behind it.
+//! Checkpoint -> groups of the write-ahead log behind it -> segments behind it. Batches from the
+//! write-ahead log stay in memory, as if the process had not stopped, unless the partition's
+//! segments had been written to since the checkpoint: then they go where they were before, byte for
+//! byte. A batch that the write-ahead log lost is taken from the segment if it is intact there;
+//! what remains is a gap, reported, and a new segment begins behind it.
+//!
+//! Nothing that the checkpoint needs is touched, so a crash during recovery, or before the next
+//! checkpoint, leaves it to be done again. Where the two do not suffice (no checkpoint, or damage),
+//! recovery ends with a new one.
 
 use crate::batch::{self, Header};
 use crate::checkpoint::{self, Checkpoint, Slots};
@@ -14,18 +18,19 @@ use crate::directory::{self, Format};
 use crate::engine::{Engine, Parts};
 use crate::error::OpenError;
 use crate::options::{Options, PartitionConfig};
-use crate::partition::{Directory, Shared, Stored};
+use crate::partition::{Shared, Stored};
 use crate::position::{Offset, PartitionId};
 use crate::report::{Damage, RecoveryReport};
+use crate::segment::name::{FileName, Kind as FileKind};
 use crate::segment::reader::Walk;
-use crate::segment::{Extent, Name, Segment};
+use crate::segment::{Extent, Name};
 use crate::wal::chain::{self, Chain};
 use crate::wal::frame::{self, Place};
 use crate::wal::writer::{Resume, Sizes, is_full};
-use crate::wal::{Kind, Sequence, Wal, name};
+use crate::wal::{Kind, Sequence, Wal, name, renewal};
 use crate::{field, lock, transactions};
 use bytes::Bytes;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -69,11 +74,13 @@ pub(crate) fn open(world: &World, root: &Path, options: Options) -> Result<Opene
     let stopped_in_order = directory::take_clean(&*disk, root).map_err(OpenError::io(root))?;
     let files = wal_files(world, &wal_dir).map_err(OpenError::io(&wal_dir))?;
     let log_id = settle_log_id(world, root, (&format, &slots, &files))?;
+    directory::flatten(&*disk, root).map_err(OpenError::io(root))?;
     let covered = slots.newest.as_ref().map_or(0, |it| it.covered);
     let scanned = scan(world, &files, log_id).map_err(OpenError::io(&wal_dir))?;
     report.wal_bytes = scanned.bytes;
     let seen = scanned.found.iter().map(|it| it.head.sequence).max().unwrap_or(0).max(covered);
     let highest = seen + LIFE;
+    let used = used(&files, &scanned.found, (covered, highest));
     let chain = chain::choose(scanned.found, covered);
     let previous = chain.groups.last().map_or(covered, |it| it.head.sequence);
 
@@ -83,7 +90,7 @@ pub(crate) fn open(world: &World, root: &Path, options: Options) -> Result<Opene
         spare_files_max: options.wal_spare_files_max,
     };
     let resume = Resume { log_id, previous, highest };
-    let wal = Wal::new(disk, &wal_dir, sizes, (resume, files.clone()));
+    let wal = Wal::new(disk, &wal_dir, sizes, (resume, used));
     let wal = wal.map_err(OpenError::io(&wal_dir))?;
     let anchor = world.disk.open(&root.join("format"), Open::ReadWrite);
     let anchor = anchor.map_err(OpenError::io(root))?;
@@ -95,7 +102,8 @@ pub(crate) fn open(world: &World, root: &Path, options: Options) -> Result<Opene
 
     let dirty = seen > covered || slots.newest.is_none() || slots.unreadable.is_some();
     report.clean = (stopped_in_order && !dirty) || format == Format::Absent;
-    let recovery = Recovery { engine: &engine, files, report: &mut report };
+    let (segments, touched) = (BTreeMap::new(), BTreeSet::new());
+    let recovery = Recovery { engine: &engine, files, segments, touched, report: &mut report };
     recovery.run(slots, &chain, dirty).map_err(OpenError::io(root))?;
     report.damage = engine.damage.all();
     report.took = world.clock.instant().since(began);
@@ -122,6 +130,19 @@ fn settle_log_id(
     };
     directory::write_format(&*world.disk, root, log_id)?;
     Ok(log_id)
+}
+
+/// The files with the newest group that they may hold: one that any checkpoint from here on covers,
+/// or none that the present one does not cover.
+fn used(
+    files: &[PathBuf],
+    found: &[frame::Found],
+    (covered, highest): (Sequence, Sequence),
+) -> Vec<(PathBuf, Sequence)> {
+    let needed = found.iter().filter(|it| it.head.sequence > covered);
+    let needed: BTreeSet<_> = needed.map(|it| it.file).collect();
+    let newest = |number| if needed.contains(&number) { highest } else { 0 };
+    files.iter().enumerate().map(|(number, path)| (path.clone(), newest(number))).collect()
 }
 
 /// Whose groups lie in the write-ahead log. A file whose beginning says so is believed first.
@@ -199,12 +220,22 @@ fn read_whole(world: &World, path: &Path) -> io::Result<Bytes> {
 struct Recovery<'a> {
     engine: &'a Engine,
     files: Vec<PathBuf>,
+    /// Segment files of partitions that nobody has asked for yet, by base and generation.
+    segments: BTreeMap<PartitionId, Vec<Name>>,
+    /// Partitions with segments that are not as the checkpoint says.
+    touched: BTreeSet<PartitionId>,
     report: &'a mut RecoveryReport,
 }
 
 impl Recovery<'_> {
     fn run(mut self, slots: Slots, chain: &Chain, dirty: bool) -> io::Result<()> {
-        let certain = slots.newest.is_some() && slots.unreadable.is_none();
+        self.list_segments()?;
+        let mut certain = slots.newest.is_some() && slots.unreadable.is_none();
+        let renewed = renewal::renew(&*self.engine.world.disk, &self.files, chain.unattested());
+        if let Err(error) = renewed {
+            self.tolerate_full(error)?;
+            certain = false;
+        }
         if let Some(checkpoint) = slots.newest {
             self.load(checkpoint, &slots.also_named)?;
         }
@@ -215,7 +246,7 @@ impl Recovery<'_> {
             self.adopt(&deleted)?;
         }
         self.report.partitions = self.engine.all_shared().len();
-        match self.finish().and_then(|()| self.settle(dirty)) {
+        match self.finish().and_then(|()| self.settle(certain, dirty)) {
             Ok(()) if certain => self.remove_orphans()?,
             Ok(()) => {}
             Err(error) => self.tolerate_full(error)?,
@@ -238,17 +269,18 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    /// Makes the recovered state the new beginning.
-    fn settle(&self, dirty: bool) -> io::Result<()> {
-        if dirty {
+    /// Makes the recovered state the new beginning where the old one would not do: what was damaged
+    /// is told once.
+    fn settle(&self, certain: bool, dirty: bool) -> io::Result<()> {
+        if dirty && !(certain && self.engine.damage.is_empty()) {
             return self.engine.checkpoint();
         }
-        lock(&self.engine.wal).retire(self.engine.published.load(Ordering::Acquire));
+        lock(&self.engine.wal).retire(self.engine.checkpointed.load(Ordering::Relaxed));
         Ok(())
     }
 
     fn load(
-        &self,
+        &mut self,
         checkpoint: Checkpoint,
         also_named: &HashSet<(PartitionId, Name)>,
     ) -> io::Result<()> {
@@ -266,20 +298,20 @@ impl Recovery<'_> {
             state.transactions = transactions::Transactions::new(open, saved.aborted);
             state.compacted_to = saved.compacted_to;
             for (name, extent) in saved.segments {
-                let key = self.engine.next_key();
-                state.segments.push(Segment::new(key, &shared.dir, name, extent));
+                state.segments.push(self.engine.segment(shared.id, name, extent));
             }
             drop(state);
             self.sort_files(&shared, |name| {
                 also_named.contains(&(shared.id, name)).then_some(number.saturating_sub(1))
             })?;
-            self.leave_short_segment(&shared)?;
+            self.compare_active_segment(&shared)?;
         }
         Ok(())
     }
 
-    /// An active segment that is shorter than it was must not be appended to.
-    fn leave_short_segment(&self, shared: &Shared) -> io::Result<()> {
+    /// An active segment that is shorter than it was must not be appended to; a longer one was
+    /// written to after the checkpoint.
+    fn compare_active_segment(&mut self, shared: &Shared) -> io::Result<()> {
         let active = lock(&shared.state).segments.last().cloned();
         let Some(active) = active else { return Ok(()) };
         let there = match self.engine.handles.log(&active.file, Open::ReadWrite) {
@@ -290,13 +322,17 @@ impl Recovery<'_> {
         if there < active.extent.bytes {
             lock(&shared.state).ahead.insert(active.extent.end, 0);
         }
+        if there != active.extent.bytes {
+            self.touched.insert(shared.id);
+        }
         Ok(())
     }
 
-    /// Without a checkpoint to rely on, the directories say which partitions there are besides
-    /// those that the write-ahead log knows.
-    fn adopt(&self, deleted: &BTreeSet<PartitionId>) -> io::Result<()> {
-        for (_, id) in self.partition_dirs()? {
+    /// Without a checkpoint to rely on, the segments say which partitions there are besides those
+    /// that the write-ahead log knows.
+    fn adopt(&mut self, deleted: &BTreeSet<PartitionId>) -> io::Result<()> {
+        let unclaimed: Vec<_> = self.segments.keys().copied().collect();
+        for id in unclaimed {
             if self.find(id).is_none() && !deleted.contains(&id) {
                 let shared = self.add(id);
                 self.look_ahead(&shared)?;
@@ -315,20 +351,13 @@ impl Recovery<'_> {
         }
     }
 
-    fn partition_dirs(&self) -> io::Result<Vec<(PathBuf, PartitionId)>> {
-        let dir = self.engine.root.join("partitions");
-        let names = self.engine.handles.disk().list(&dir)?;
-        let named = |name: &String| Some((dir.join(name), PartitionId::from_dir_name(name)?));
-        Ok(names.iter().filter_map(named).collect())
-    }
-
     fn find(&self, id: PartitionId) -> Option<Arc<Shared>> {
         let all = self.engine.partitions.read().unwrap_or_else(PoisonError::into_inner);
         all.get(&id).cloned()
     }
 
     fn add(&self, id: PartitionId) -> Arc<Shared> {
-        let shared = self.engine.new_shared(id, NO_ROLL);
+        let shared = Arc::new(Shared::new(id, NO_ROLL));
         let mut all = self.engine.partitions.write().unwrap_or_else(PoisonError::into_inner);
         all.insert(id, Arc::clone(&shared));
         shared
@@ -338,64 +367,63 @@ impl Recovery<'_> {
     /// it and back because their removal was not durable. `named_before` knows those that the
     /// checkpoint before names, and its number.
     fn sort_files(
-        &self,
+        &mut self,
         shared: &Shared,
         named_before: impl Fn(Name) -> Option<u64>,
     ) -> io::Result<()> {
-        let Some(files) = self.list(shared)? else { return Ok(()) };
+        let files = self.segments.remove(&shared.id).unwrap_or_default();
         let mut state = lock(&shared.state);
         let known: HashSet<Name> = state.segments.iter().map(|it| it.file.name).collect();
         for name in files.into_iter().filter(|it| !known.contains(it)) {
             // Of what was written since, the write-ahead log has all as it came.
             if name.base >= state.next && name.generation == 0 {
                 state.ahead.insert(name.base, 0);
+                self.touched.insert(shared.id);
             } else if let Some(number) = named_before(name) {
-                let empty = Extent::empty(name.base);
-                let it = Segment::new(self.engine.next_key(), &shared.dir, name, empty);
+                let it = self.engine.segment(shared.id, name, Extent::empty(name.base));
                 state.replaced.push((it.file, number));
             } else {
-                self.remove_segment(shared, name)?;
+                self.remove_segment(shared.id, name)?;
             }
         }
-        state.directory = if state.ahead.is_empty() { Directory::Durable } else { Directory::Made };
         Ok(())
     }
 
     /// The same of a partition that no checkpoint knows. Of the files that begin at one offset the
     /// one that was compacted last counts.
-    fn look_ahead(&self, shared: &Shared) -> io::Result<()> {
-        let Some(files) = self.list(shared)? else { return Ok(()) };
+    fn look_ahead(&mut self, shared: &Shared) -> io::Result<()> {
+        let files = self.segments.remove(&shared.id).unwrap_or_default();
         let mut state = lock(&shared.state);
         for name in files {
+            self.touched.insert(shared.id);
             if let Some(older) = state.ahead.insert(name.base, name.generation) {
-                self.remove_segment(shared, Name { base: name.base, generation: older })?;
+                self.remove_segment(shared.id, Name { base: name.base, generation: older })?;
             }
         }
-        state.directory = if state.ahead.is_empty() { Directory::Durable } else { Directory::Made };
         Ok(())
     }
 
-    /// The segments in a partition's directory, if there is one, by base and generation. Unfinished
-    /// ones are removed.
-    fn list(&self, shared: &Shared) -> io::Result<Option<Vec<Name>>> {
-        let disk = self.engine.handles.disk();
-        let files = match disk.list(&shared.dir) {
-            Ok(files) => files,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let is_unfinished = |it: &&String| Path::new(it).extension() == Some("tmp".as_ref());
-        for file in files.iter().filter(is_unfinished) {
-            disk.remove_file(&shared.dir.join(file))?;
+    /// Notes the files of every partition. Unfinished ones go, and indexes without their segment.
+    fn list_segments(&mut self) -> io::Result<()> {
+        let (disk, dir) = (self.engine.handles.disk(), &self.engine.segments_dir);
+        let files = disk.list(dir)?;
+        let files: Vec<_> = files.iter().filter_map(|it| FileName::parse(it)).collect();
+        for it in files.iter().filter(|it| it.kind == FileKind::Log) {
+            self.segments.entry(it.partition).or_default().push(it.name);
         }
-        let mut names: Vec<_> = files.iter().filter_map(|it| Name::parse(it)).collect();
-        names.sort_unstable();
-        Ok(Some(names))
+        self.segments.values_mut().for_each(|it| it.sort_unstable());
+        for it in files {
+            let of = self.segments.get(&it.partition);
+            let has_log = of.is_some_and(|names| names.binary_search(&it.name).is_ok());
+            if it.kind == FileKind::Unfinished || !has_log {
+                disk.remove_file(&dir.join(it.to_string()))?;
+            }
+        }
+        Ok(())
     }
 
-    fn remove_segment(&self, shared: &Shared, name: Name) -> io::Result<()> {
-        let empty = Extent::empty(name.base);
-        let gone = Segment::new(self.engine.next_key(), &shared.dir, name, empty);
+    fn remove_segment(&self, id: PartitionId, name: Name) -> io::Result<()> {
+        let gone = self.engine.segment(id, name, Extent::empty(name.base));
         for path in [&gone.file.log_path, &gone.file.index_path] {
             match self.engine.handles.disk().remove_file(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -526,9 +554,8 @@ impl Recovery<'_> {
             let state = lock(&shared.state);
             let next = state.next;
             let segment = if let Some(generation) = state.ahead.get(&next) {
-                let key = self.engine.next_key();
                 let name = Name { base: next, generation: *generation };
-                Some(Segment::new(key, &shared.dir, name, Extent::empty(next)))
+                Some(self.engine.segment(shared.id, name, Extent::empty(next)))
             } else {
                 state.segments.last().filter(|it| it.extent.end == next).cloned()
             };
@@ -549,9 +576,10 @@ impl Recovery<'_> {
         Ok(header.map(|header| Stored { header, bytes }))
     }
 
+    /// Brings the segments that were written to after the checkpoint in order.
     fn finish(&self) -> io::Result<()> {
-        self.engine.fill_all()?;
-        for shared in self.engine.all_shared() {
+        for shared in self.touched.iter().filter_map(|id| self.find(*id)) {
+            self.engine.fill(&shared, shared.high_watermark())?;
             self.salvage(&shared, None)?;
             loop {
                 let (ahead, next) = {
@@ -564,7 +592,7 @@ impl Recovery<'_> {
                     self.leave_gap(&shared, base);
                     self.salvage(&shared, None)?;
                 } else {
-                    self.remove_segment(&shared, name)?;
+                    self.remove_segment(shared.id, name)?;
                     lock(&shared.state).ahead.remove(&base);
                 }
             }
@@ -575,7 +603,7 @@ impl Recovery<'_> {
 
     fn begins_well(&self, shared: &Shared, name: Name) -> io::Result<bool> {
         let base = name.base;
-        let it = Segment::new(self.engine.next_key(), &shared.dir, name, Extent::empty(base));
+        let it = self.engine.segment(shared.id, name, Extent::empty(base));
         let log = self.engine.handles.log(&it.file, Open::ReadWrite)?;
         let first = Walk::new(&*log, log.len()?).intact(0)?;
         Ok(first.is_some_and(|it| it.base == base))
@@ -608,13 +636,11 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    /// Directories that the checkpoint and the write-ahead log do not know belong to deleted
-    /// partitions whose removal was not durable.
+    /// Segments of partitions that the checkpoint and the write-ahead log do not know belong to
+    /// deleted ones, and their removal was not durable.
     fn remove_orphans(&self) -> io::Result<()> {
-        for (path, id) in self.partition_dirs()? {
-            if self.find(id).is_none() {
-                self.engine.handles.disk().remove_dir_all(&path)?;
-            }
+        for (id, names) in &self.segments {
+            names.iter().try_for_each(|name| self.remove_segment(*id, *name))?;
         }
         Ok(())
     }

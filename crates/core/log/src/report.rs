@@ -39,6 +39,9 @@ impl DamageBook {
             book.insert(damage);
         }
     }
+    pub(crate) fn is_empty(&self) -> bool {
+        lock(&self.0).is_empty()
+    }
     pub(crate) fn all(&self) -> Vec<Damage> {
         lock(&self.0).iter().cloned().collect()
     }

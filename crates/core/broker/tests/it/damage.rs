@@ -4,21 +4,17 @@ use crate::harness::Harness;
 use crate::metadata::ask;
 use crate::records::{batch, put};
 use crate::topics::{create, topic};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-/// The journal's segment with the most bytes.
-fn segment(root: &Path) -> PathBuf {
-    let dir = find(root, "AAAAAAAAAAAAAAAAAAAAAQ-0");
+/// The segments of a partition, the one with the most bytes last.
+fn segments(harness: &Harness, partition: &str) -> Vec<PathBuf> {
+    let dir = harness.config.dir.join("log/segments");
     let files = std::fs::read_dir(dir).unwrap().map(|it| it.unwrap());
-    files.max_by_key(|it| it.metadata().unwrap().len()).unwrap().path()
-}
-
-fn find(dir: &Path, name: &str) -> PathBuf {
-    let entries: Vec<_> = std::fs::read_dir(dir).unwrap().map(|it| it.unwrap().path()).collect();
-    let hit = entries.iter().find(|it| it.file_name().is_some_and(|it| it == name));
-    let inside = || entries.iter().filter(|it| it.is_dir()).map(|it| find(it, name)).next();
-    hit.cloned().or_else(inside).unwrap_or_else(|| panic!("{name} is not in {}", dir.display()))
+    let named = |it: &std::fs::DirEntry| it.file_name().to_str().unwrap().starts_with(partition);
+    let mut files: Vec<_> = files.filter(named).collect();
+    files.sort_by_key(|it| it.metadata().unwrap().len());
+    files.into_iter().map(|it| it.path()).collect()
 }
 
 #[tokio::test]
@@ -31,7 +27,7 @@ async fn a_damaged_fact_costs_its_topic_and_never_the_records_nor_the_start() {
     let id = client.call(12, ask(&["t"])).await.topics[0].topic_id;
     assert_eq!(put(&mut client, batch(&["a record"])).await, (0, 0));
     harness.stop().await;
-    let path = segment(&harness.config.dir);
+    let path = segments(&harness, "AAAAAAAAAAAAAAAAAAAAAQ-0.").pop().unwrap();
     let mut bytes = std::fs::read(&path).unwrap();
     let at = bytes.windows(10).position(|it| it == br#""name":"t""#).unwrap();
     bytes[at] ^= 1;
@@ -46,6 +42,6 @@ async fn a_damaged_fact_costs_its_topic_and_never_the_records_nor_the_start() {
         assert_eq!(codes, [3, 0]);
         harness.until_metric("damaged", |it| it > 0).await;
         harness.stop().await;
-        assert!(find(&harness.config.dir, &format!("{id}-0")).is_dir());
+        assert_eq!(segments(&harness, &format!("{id}-0.")).len(), 1);
     }
 }

@@ -30,7 +30,7 @@ use crate::options::Compaction;
 use crate::partition::{Life, Shared, State};
 use crate::position::Offset;
 use crate::report::Damage;
-use crate::segment::reader::{Ask, Damaged, View};
+use crate::segment::reader::{Ask, Damaged};
 use crate::segment::{Name, Segment};
 use crate::transactions::Aborted;
 use bytes::Bytes;
@@ -228,7 +228,7 @@ impl Engine {
         go_on: &dyn Fn() -> bool,
         mut take: impl FnMut(&Bytes) -> io::Result<bool>,
     ) -> Result<bool, Halt> {
-        let view = View { handles: &self.handles, file: &segment.file, extent: segment.extent };
+        let view = self.view(segment);
         let (until, mut hint) = (segment.extent.end, None);
         while from < until {
             if !go_on() || self.refusing().is_some() {
@@ -264,7 +264,7 @@ impl Engine {
         if lock(&shared.state).life != Life::Open {
             return Err(Halt::Overtaken);
         }
-        let mut output = Output::create(self, &shared.dir, name)?;
+        let mut output = Output::create(self, shared.id, name)?;
         let (mut group, mut changed) = (vec![first], false);
         let written = loop {
             let Some(segment) = group.last() else { break Ok(()) };

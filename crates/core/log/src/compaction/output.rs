@@ -5,10 +5,10 @@
 
 use crate::batch::Header;
 use crate::engine::Engine;
-use crate::position::Offset;
+use crate::position::{Offset, PartitionId};
 use crate::segment::{Extent, Name, Segment, index};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use systole_wire::record;
 use systole_world::{Disk, File, Open};
@@ -27,15 +27,15 @@ pub(super) struct Output {
     buffer: Vec<u8>,
     written: u64,
     synced: u64,
-    index: Vec<u8>,
-    index_end: index::End,
+    index: index::Builder,
+    index_from_bytes: u64,
     /// Where offsets begin that nothing was written for yet.
     gap: Offset,
 }
 
 impl Output {
-    pub(super) fn create(engine: &Engine, dir: &Path, name: Name) -> io::Result<Self> {
-        let segment = Segment::new(engine.next_key(), dir, name, Extent::empty(name.base));
+    pub(super) fn create(engine: &Engine, id: PartitionId, name: Name) -> io::Result<Self> {
+        let segment = engine.segment(id, name, Extent::empty(name.base));
         let unfinished = segment.file.log_path.with_extension("tmp");
         let disk = Arc::clone(&engine.world.disk);
         let file = disk.open(&unfinished, Open::Create)?;
@@ -48,8 +48,8 @@ impl Output {
             buffer: Vec::new(),
             written: 0,
             synced: 0,
-            index: Vec::new(),
-            index_end: index::End::default(),
+            index: index::Builder::default(),
+            index_from_bytes: engine.options.index_from_bytes,
             gap: name.base,
         })
     }
@@ -80,15 +80,7 @@ impl Output {
 
     fn write(&mut self, batch: &[u8], header: &Header) -> io::Result<()> {
         let extent = &mut self.segment.extent;
-        if self.index_end.wants_entry(extent.bytes) {
-            let entry = index::Entry {
-                offset: header.base,
-                position: extent.bytes,
-                max_timestamp_before: extent.max_timestamp,
-            };
-            entry.encode(&mut self.index);
-            self.index_end.indexed_at = extent.bytes;
-        }
+        self.index.take_in(header, extent);
         extent.take_in(header);
         self.gap = extent.end;
         self.buffer.extend_from_slice(batch);
@@ -112,9 +104,11 @@ impl Output {
         self.flush()?;
         self.file.sync_data()?;
         let file = &self.segment.file;
-        let index = self.disk.open(&file.index_path, Open::Create)?;
-        index.write_all_at(&self.index, 0)?;
-        index.set_len(self.index.len() as u64)?;
+        if self.segment.extent.bytes > self.index_from_bytes {
+            let index = self.disk.open(&file.index_path, Open::Create)?;
+            index.write_all_at(&self.index.entries, 0)?;
+            index.set_len(self.index.end.bytes)?;
+        }
         self.disk.rename(&self.unfinished, &file.log_path)?;
         if let Some(dir) = file.log_path.parent() {
             self.disk.sync_dir(dir)?;

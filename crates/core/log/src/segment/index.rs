@@ -1,17 +1,22 @@
 //! The sparse index of a segment: from offsets and times to byte positions.
 //!
 //! Owns: the entry format, searching, the place of the next entry. Does not own: rebuilding
-//! (`reader`, which reads the batches). The index is a hint that can always be made again: it is
-//! never synced, each entry has its own checksum, and whoever follows an entry checks the batch.
+//! (`reader`, which reads the batches), or from which size on a segment has one
+//! ([`Options::index_from_bytes`]). The index is a hint that can always be made again: it is never
+//! synced, each entry has its own checksum, and whoever follows an entry checks the batch.
+//!
+//! [`Options::index_from_bytes`]: crate::Options::index_from_bytes
 
+use crate::batch::Header;
 use crate::field;
 use crate::position::Offset;
+use crate::segment::Extent;
 use std::io;
 use systole_world::File;
 
 /// At most one entry per this many bytes of batches.
-pub(crate) const INTERVAL_BYTES: u64 = 4096;
-pub(crate) const ENTRY_LEN: usize = 32;
+const INTERVAL_BYTES: u64 = 4096;
+const ENTRY_LEN: usize = 32;
 const ENTRY_BYTES: u64 = ENTRY_LEN as u64;
 
 /// A batch: its first offset, its place, and the largest timestamp of all batches before it.
@@ -23,7 +28,7 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+    fn encode(&self, out: &mut Vec<u8>) {
         let mut bytes = [0; ENTRY_LEN];
         field::put(&mut bytes, 0, &self.offset.raw().to_le_bytes());
         field::put(&mut bytes, 8, &self.position.to_le_bytes());
@@ -32,7 +37,7 @@ impl Entry {
         field::put(&mut bytes, 28, &crc.to_le_bytes());
         out.extend_from_slice(&bytes);
     }
-    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+    fn decode(bytes: &[u8]) -> Option<Self> {
         if crc32c::crc32c(bytes.get(..28)?) != field::le_u32(bytes, 28)? {
             return None;
         }
@@ -51,9 +56,31 @@ pub(crate) struct End {
     pub(crate) indexed_at: u64,
 }
 
-impl End {
-    pub(crate) const fn wants_entry(&self, position: u64) -> bool {
-        position >= self.indexed_at + INTERVAL_BYTES
+/// Entries for batches that are, or will be, written one behind the other.
+#[derive(Debug, Default)]
+pub(crate) struct Builder {
+    pub(crate) end: End,
+    /// Those behind the end that the builder began with.
+    pub(crate) entries: Vec<u8>,
+}
+
+impl Builder {
+    pub(crate) const fn behind(end: End) -> Self {
+        Self { end, entries: Vec::new() }
+    }
+    /// `before`: the segment up to the batch.
+    pub(crate) fn take_in(&mut self, batch: &Header, before: &Extent) {
+        if before.bytes < self.end.indexed_at + INTERVAL_BYTES {
+            return;
+        }
+        let entry = Entry {
+            offset: batch.base,
+            position: before.bytes,
+            max_timestamp_before: before.max_timestamp,
+        };
+        entry.encode(&mut self.entries);
+        self.end.bytes += ENTRY_BYTES;
+        self.end.indexed_at = before.bytes;
     }
 }
 

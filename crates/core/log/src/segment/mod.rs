@@ -1,8 +1,9 @@
-//! Record batches of one partition in files: a chain of segments, each with a sparse index.
+//! Record batches of one partition in files: a chain of segments, each large one with a sparse
+//! index.
 //!
 //! Owns: file names, how far a segment reaches, its index, reading with verification. Does not own:
 //! which segments a partition has (`partition`), or when they are written, synced and removed
-//! (`engine`). Reading order: [`Segment`] -> [`handles`] -> [`index`] -> [`reader`].
+//! (`keeper`). Reading order: [`Segment`] -> [`name`] -> [`handles`] -> [`index`] -> [`reader`].
 //! Bytes: `docs/formats/segment.md`.
 //!
 //! Invariants
@@ -13,10 +14,13 @@
 
 pub(crate) mod handles;
 pub(crate) mod index;
+pub(crate) mod name;
 pub(crate) mod reader;
 
 use crate::batch::Header;
-use crate::position::Offset;
+use crate::position::{Offset, PartitionId};
+pub(crate) use name::Name;
+use name::{FileName, Kind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -77,53 +81,19 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    pub(crate) fn new(key: u64, dir: &Path, name: Name, extent: Extent) -> Self {
-        let file = SegmentFile {
-            key,
-            name,
-            log_path: dir.join(format!("{name}.log")),
-            index_path: dir.join(format!("{name}.index")),
-        };
+    /// `dir` is the directory of all segments.
+    pub(crate) fn new(
+        key: u64,
+        dir: &Path,
+        (partition, name): (PartitionId, Name),
+        extent: Extent,
+    ) -> Self {
+        let path = |kind| dir.join(FileName { partition, name, kind }.to_string());
+        let (log_path, index_path) = (path(Kind::Log), path(Kind::Index));
+        let file = SegmentFile { key, name, log_path, index_path };
         Self { file: Arc::new(file), extent, index_end: None, synced: true }
     }
     pub(crate) fn base(&self) -> Offset {
         self.file.name.base
-    }
-}
-
-/// What tells the segments of a partition apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Name {
-    pub(crate) base: Offset,
-    /// 0: as the records came. Each compaction writes a higher one.
-    pub(crate) generation: u64,
-}
-
-impl Name {
-    pub(crate) const fn plain(base: Offset) -> Self {
-        Self { base, generation: 0 }
-    }
-    /// The name of a `.log` file, if `file` is one.
-    pub(crate) fn parse(file: &str) -> Option<Self> {
-        let name = file.strip_suffix(".log")?;
-        let (digits, generation) = match name.split_once('.') {
-            Some((digits, generation)) => (digits, generation.parse().ok().filter(|it| *it > 0)?),
-            None => (name, 0),
-        };
-        if digits.len() != 20 {
-            return None;
-        }
-        Some(Self { base: Offset::from_wire(digits.parse().ok()?)?, generation })
-    }
-}
-
-/// Twenty digits, so that names sort as offsets do.
-impl std::fmt::Display for Name {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:020}", self.base.raw())?;
-        if self.generation > 0 {
-            write!(f, ".{}", self.generation)?;
-        }
-        Ok(())
     }
 }

@@ -14,6 +14,11 @@ use systole_world::{File, Open};
 
 /// Headers are looked for in pieces of this size.
 const WALK_BYTES: usize = 8 * 1024;
+/// Batches behind damage are looked for in pieces of this size,
+const SCAN_BYTES: usize = 64 * 1024;
+/// and so many that turn out not to be intact are verified: bytes made to look like batches must
+/// not keep a reader busy.
+const VERIFIED_MAX: u32 = 64;
 
 /// Offsets `first..=last` cannot be read: their bytes changed or went missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +40,8 @@ pub(crate) struct View<'a> {
     pub(crate) handles: &'a Handles,
     pub(crate) file: &'a SegmentFile,
     pub(crate) extent: Extent,
+    /// It is large enough to have an index.
+    pub(crate) indexed: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -198,14 +205,18 @@ impl View<'_> {
         Ok(None)
     }
 
+    fn start(&self) -> Spot {
+        Spot { offset: self.file.name.base, position: 0 }
+    }
+
     fn spot_before(&self, before: impl Fn(&index::Entry) -> bool) -> io::Result<Spot> {
-        let start = Spot { offset: self.file.name.base, position: 0 };
-        for _ in 0..2 {
+        let start = self.start();
+        for _ in 0..if self.indexed { 2 } else { 0 } {
             let found = match self.handles.index(self.file, Open::ReadWrite) {
                 Ok(file) => {
                     index::search(&*file, |it| it.position < self.extent.bytes && before(it))?
                 }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => index::Found::Start,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => index::Found::Damaged,
                 Err(error) => return Err(error),
             };
             match found {
@@ -226,14 +237,50 @@ impl View<'_> {
         Ok(Damaged { first: spot.offset, last: next.offset.before() })
     }
 
-    /// Where to go on behind a damaged batch: by its length, or else by the index, or else at the
-    /// end of the segment.
+    /// Where to go on behind a damaged batch: by its length, or else at the next batch that is
+    /// found, or else by the index, or else at the end of the segment.
     fn behind_damage(&self, log: &dyn File, spot: Spot) -> io::Result<Spot> {
+        if let Some(next) = self.behind_by_length(log, spot)? {
+            return Ok(next);
+        }
         let end = Spot { offset: self.extent.end, position: self.extent.bytes };
-        Ok(match self.behind_by_length(log, spot)? {
-            Some(next) => next,
-            None => self.next_indexed(spot).unwrap_or(end),
-        })
+        let beyond = self.next_indexed(spot).unwrap_or(end);
+        Ok(self.next_intact(log, spot, beyond.position)?.unwrap_or(beyond))
+    }
+
+    /// The first batch between `spot` and `until` that is intact and leads to its neighbour. Bytes
+    /// in a payload may look like a batch but do not lead on, unless a producer made them so, and
+    /// then they stand in the place of a batch of its own.
+    fn next_intact(&self, log: &dyn File, spot: Spot, until: u64) -> io::Result<Option<Spot>> {
+        let mut walk = Walk::new(log, self.extent.bytes);
+        let (mut at, mut verified) = (spot.position + 1, 0);
+        while at + HEADER_LEN as u64 <= until {
+            let piece = read_up_to(log, at, field::size(until - at).min(SCAN_BYTES))?;
+            for (bytes, position) in piece.windows(HEADER_LEN).zip(at..) {
+                let inside = |it: &Header| it.base > spot.offset && it.last() < self.extent.end;
+                let Some(header) = Header::read(bytes).filter(inside) else { continue };
+                if !self.leads_on(&mut walk, behind(&header, position))? {
+                    continue;
+                }
+                if walk.intact(position)?.is_some() {
+                    return Ok(Some(Spot { offset: header.base, position }));
+                }
+                verified += 1;
+                if verified == VERIFIED_MAX {
+                    return Ok(None);
+                }
+            }
+            at += (piece.len() as u64).saturating_sub(HEADER_LEN as u64 - 1).max(1);
+        }
+        Ok(None)
+    }
+
+    /// Whether a batch, or the end of the segment, is at `spot`.
+    fn leads_on(&self, walk: &mut Walk<'_>, spot: Spot) -> io::Result<bool> {
+        if spot.position == self.extent.bytes {
+            return Ok(spot.offset == self.extent.end);
+        }
+        Ok(walk.header(spot.position)?.is_some_and(|it| it.base == spot.offset))
     }
 
     /// Its length as it is, or with one bit flipped back and then only if the offsets fit too, must
@@ -259,6 +306,9 @@ impl View<'_> {
     }
 
     fn next_indexed(&self, spot: Spot) -> Option<Spot> {
+        if !self.indexed {
+            return None;
+        }
         let file = self.handles.index(self.file, Open::ReadWrite).ok()?;
         let next = index::search_after(&*file, |it| it.position <= spot.position).ok()??;
         let inside = next.position < self.extent.bytes && next.offset < self.extent.end;
@@ -266,45 +316,48 @@ impl View<'_> {
         (inside && next.offset > spot.offset).then_some(next)
     }
 
-    /// Makes the index again from the batches. Where a header is damaged, old entries that name an
-    /// intact batch lead on.
     fn rebuild_index(&self) -> io::Result<()> {
-        tracing::warn!(path = %self.file.index_path.display(), "rebuilding a damaged index");
+        tracing::warn!(path = %self.file.index_path.display(), "index damaged, making it again");
+        self.build_index().map(|_| ())
+    }
+
+    /// Makes the index from the batches.
+    pub(crate) fn build_index(&self) -> io::Result<index::End> {
         let log = self.handles.log(self.file, Open::ReadWrite)?;
+        let index = match self.index_batches(&*log, false)? {
+            Some(index) => index,
+            // A header is damaged, not necessarily the one that did not fit.
+            None => self.index_batches(&*log, true)?.unwrap_or_default(),
+        };
         let file = self.handles.index(self.file, Open::Create)?;
-        let mut old = vec![0; field::size(file.len()?)];
-        file.read_exact_at(&mut old, 0)?;
-        let old: Vec<_> = old.chunks(index::ENTRY_LEN).filter_map(index::Entry::decode).collect();
-        let mut walk = Walk::new(&*log, self.extent.bytes);
-        let (mut entries, mut end) = (Vec::new(), index::End::default());
-        let (mut position, mut max_timestamp) = (0, i64::MIN);
-        let mut expected = self.file.name.base;
-        while position < self.extent.bytes {
-            if let Some(it) = walk.header(position)?.filter(|it| it.base == expected) {
-                if end.wants_entry(position) {
-                    let entry = index::Entry {
-                        offset: it.base,
-                        position,
-                        max_timestamp_before: max_timestamp,
-                    };
-                    entry.encode(&mut entries);
-                    end.indexed_at = position;
+        file.write_all_at(&index.entries, 0)?;
+        file.set_len(index.end.bytes)?;
+        Ok(index.end)
+    }
+
+    /// `verify`: trusts no header whose batch is not intact, and goes on behind damage. Otherwise
+    /// `None` where a header does not fit.
+    fn index_batches(&self, log: &dyn File, verify: bool) -> io::Result<Option<index::Builder>> {
+        let mut walk = Walk::new(log, self.extent.bytes);
+        let (mut index, mut before) =
+            (index::Builder::default(), Extent::empty(self.file.name.base));
+        while before.bytes < self.extent.bytes {
+            let at = before.bytes;
+            let there = if verify { walk.intact(at)? } else { walk.header(at)? };
+            match there.filter(|it| it.base == before.end) {
+                Some(batch) => {
+                    index.take_in(&batch, &before);
+                    before.take_in(&batch);
                 }
-                max_timestamp = max_timestamp.max(it.max_timestamp);
-                expected = it.last().next();
-                position += it.bytes as u64;
-            } else {
-                let mut after = old.iter().filter(|it| it.position > position);
-                let intact = after.find(|it| {
-                    walk.intact(it.position).ok().flatten().is_some_and(|is| is.base == it.offset)
-                });
-                let Some(next) = intact else { break };
-                (position, expected) = (next.position, next.offset);
-                max_timestamp = max_timestamp.max(next.max_timestamp_before);
+                None if verify => {
+                    let damaged = Spot { offset: before.end, position: at };
+                    let next = self.behind_damage(log, damaged)?;
+                    (before.bytes, before.end) = (next.position, next.offset);
+                }
+                None => return Ok(None),
             }
         }
-        file.write_all_at(&entries, 0)?;
-        file.set_len(entries.len() as u64)
+        Ok(Some(index))
     }
 }
 

@@ -263,7 +263,7 @@ async fn what_is_no_batch_is_refused() {
 #[test]
 fn another_format_version_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let body = "systole-log 3 00000000000000aa";
+    let body = "systole-log 4 00000000000000aa";
     let line = format!("{body} {:08x}\n", crc32c::crc32c(body.as_bytes()));
     let file = World::os().disk.open(&dir.path().join("format"), Open::Create).unwrap();
     file.write_all_at(line.as_bytes(), 0).unwrap();

@@ -175,6 +175,93 @@ fn a_failed_sync_is_final_and_reads_go_on() {
     assert!(left == all(0..5) || left == all(0..6), "{left:?}");
 }
 
+/// The kernel drops what it could not write, and goes on showing it to whoever reads.
+#[test]
+fn what_a_start_shows_after_a_failed_sync_survives_the_next_loss_of_power() {
+    for seed in 0..40 {
+        let disk = SimDisk::default();
+        let (log, _) = open(&disk);
+        let it = create(&log, 0);
+        append_all(&log, &it, 0..3);
+        it.append(&batch(3), Origin::Client).unwrap();
+        disk.fail_sync(1);
+        log.engine().commit_group();
+        drop((log, it));
+        disk.kill();
+        let (log, _) = open(&disk);
+        let it = log.partitions()[0].clone();
+        assert_eq!(contents(&it), all(0..4));
+        append(&log, &it, 4).unwrap();
+        drop((log, it));
+        disk.crash(seed);
+        let (log, report) = open(&disk);
+        let there = contents(&log.partitions()[0]);
+        assert_eq!((report.damage, there), (vec![], all(0..5)), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_start_writes_to_no_segment_that_was_not_written_to_before() {
+    let disk = SimDisk::default();
+    let options = Options { fill_total_bytes: 1 << 20, ..small() };
+    let open =
+        || Log::open_stepped(&world(&disk), Path::new("/data"), options.clone()).expect("opens");
+    let (log, _) = open();
+    let partitions: Vec<_> = (0..50).map(|number| create(&log, number)).collect();
+    while log.engine().commit_group() {}
+    append_all(&log, &partitions[0], 0..20);
+    log.engine().checkpoint_now();
+    append_all(&log, &partitions[0], 20..30);
+    let first = &partitions[0].shared;
+    log.engine().fill(first, first.high_watermark()).unwrap();
+    partitions.iter().skip(1).for_each(|it| append_all(&log, it, 0..1));
+    drop((log, partitions));
+    for life in 1..4 {
+        disk.kill();
+        let before = files_of(&disk, "/segments/");
+        assert!(before.len() < 10, "of one partition: {before:?}");
+        let changes = disk.changes();
+        let (log, report) = open();
+        assert_eq!((report.batches_replayed, report.damage.len()), (59, 0));
+        assert!(disk.changes() - changes < 40, "{} changes", disk.changes() - changes);
+        assert_eq!(files_of(&disk, "/segments/"), before, "life {life}");
+        for it in log.partitions() {
+            let count = if it.id() == partition(0) { 30 } else { 1 };
+            assert_eq!(contents(&it), all(0..count));
+        }
+    }
+}
+
+/// A batch whose header tells nothing any more is the only one that is lost, index or not.
+#[test]
+fn behind_a_header_that_is_gone_the_next_batch_is_found() {
+    for index_from_bytes in [1000, u64::MAX] {
+        let disk = SimDisk::default();
+        let options = Options { index_from_bytes, ..small() };
+        let open = || {
+            let log = Log::open_stepped(&world(&disk), Path::new("/data"), options.clone());
+            log.expect("opens").0
+        };
+        let mut log = open();
+        append_all(&log, &create(&log, 0), 0..14);
+        log.close();
+        let [segment, ..] = &*files_of(&disk, ".log") else { panic!("{:?}", disk.files()) };
+        let segment = disk.open(segment, Open::ReadWrite).unwrap();
+        segment.write_all_at(&[0xa5; 61], 3 * 261).unwrap();
+        let mut expected = all(0..14);
+        expected[3] = None;
+        for _ in 0..2 {
+            drop(log);
+            disk.kill();
+            log = open();
+            assert_eq!(contents(&log.partitions()[0]), expected);
+            for index in files_of(&disk, ".index") {
+                disk.remove_file(&index).unwrap();
+            }
+        }
+    }
+}
+
 #[test]
 fn a_read_error_of_the_disk_is_answered_and_passes() {
     let disk = SimDisk::default();

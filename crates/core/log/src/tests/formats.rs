@@ -1,12 +1,15 @@
 //! Directories as earlier versions of this program left them.
 //!
-//! Owns: their bytes, one directory per format, and that each is read and becomes the present one.
+//! Owns: their bytes, one directory per format (of 2 in `golden/`), and that each is read and
+//! becomes the present one, whatever happens on the way.
 
 use super::{Batch, small};
-use crate::{AppendError, Isolation, Log, Offset, Origin, PartitionId};
-use std::path::Path;
-use systole_kit::Uuid;
-use systole_world::{Open, World};
+use crate::{AppendError, Isolation, Log, Offset, Options, Origin, PartitionId, ProducerState};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use systole_kit::{Timestamp, Uuid};
+use systole_world::sim::{HandClock, SeededRandom, SimDisk};
+use systole_world::{Disk, Open, World};
 
 const FORMAT_1: &str = "systole-log 1 7040f03cbf695245 c9f7aeac\n";
 /// Producer 41 wrote two batches, 42 one in each of two epochs.
@@ -62,5 +65,147 @@ fn a_directory_of_format_1_is_read_and_becomes_one_of_today() {
     let format = World::os().disk.open(&dir.path().join("format"), Open::Read).unwrap();
     let mut line = [0; 13];
     format.read_exact_at(&mut line, 0).unwrap();
-    assert_eq!(&line, b"systole-log 2");
+    assert_eq!(&line, b"systole-log 3");
+}
+
+/// As a killed process left it: a compacted partition with the segments that it replaced, one with
+/// an index and a segment that the checkpoint does not know, one that is in the write-ahead log
+/// alone, and the file of one that was deleted. Beside it, what could be read of each.
+fn golden_2() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tests/golden/format-2")
+}
+/// Log start and end.
+const BOUNDS_2: [(&str, i64, i64); 4] = [
+    ("AQEBAQEBAQEBAQEBAQEBAQ-0", 3, 21),
+    ("AgICAgICAgICAgICAgICAg-1", 0, 15),
+    ("AwMDAwMDAwMDAwMDAwMDAw-2", 0, 24),
+    ("BQUFBQUFBQUFBQUFBQUFBQ-4", 0, 3),
+];
+
+fn read(path: &Path) -> Vec<u8> {
+    let file = World::os().disk.open(path, Open::Read).unwrap();
+    let mut bytes = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
+    file.read_exact_at(&mut bytes, 0).unwrap();
+    bytes
+}
+/// Copies a directory of the operating system's disk.
+fn copy(from: &Path, to: (&dyn Disk, &Path)) {
+    let (disk, dir) = to;
+    disk.create_dir_all(dir).unwrap();
+    for name in World::os().disk.list(from).unwrap() {
+        let (from, to) = (from.join(&name), dir.join(&name));
+        if World::os().disk.list(&from).is_ok() {
+            copy(&from, (disk, &to));
+        } else {
+            let file = disk.open(&to, Open::CreateNew).unwrap();
+            file.write_all_at(&read(&from), 0).unwrap();
+        }
+    }
+}
+fn world(disk: &SimDisk) -> World {
+    World {
+        clock: Arc::new(HandClock::starting_at(Timestamp::from_millis(1_800_000_000_000))),
+        random: Arc::new(SeededRandom::new(1)),
+        disk: Arc::new(disk.clone()),
+    }
+}
+fn old_disk() -> SimDisk {
+    let disk = SimDisk::default();
+    copy(&golden_2().join("data"), (&disk, Path::new("/data")));
+    let anchor = disk.open(Path::new("/data/format"), Open::ReadWrite).unwrap();
+    anchor.sync_file_system().unwrap();
+    disk
+}
+fn check_2(log: &Log, at: &str) {
+    let mut found = Vec::new();
+    for it in log.partitions() {
+        let (bounds, mut bytes) = (it.bounds(), Vec::new());
+        let mut from = bounds.log_start;
+        while from < bounds.high_watermark {
+            let records = it.read(from, 1000, Isolation::Committed).unwrap();
+            from = records.end;
+            bytes.extend_from_slice(&records.into_bytes());
+        }
+        let id = it.id().to_string();
+        assert_eq!(bytes, read(&golden_2().join(format!("{id}.records"))), "{at}: {id}");
+        assert_eq!(bounds.last_stable, bounds.high_watermark);
+        found.push((id, bounds.log_start.raw(), bounds.high_watermark.raw()));
+    }
+    let found: Vec<_> = found.iter().map(|it| (it.0.as_str(), it.1, it.2)).collect();
+    assert_eq!(found, BOUNDS_2, "{at}");
+    let producers = log.partitions()[0].producers();
+    let known = |it: &ProducerState| (it.id, it.epoch, it.last_sequence, it.coordinator_epoch);
+    let known: Vec<_> = producers.iter().map(known).collect();
+    assert_eq!(known, [(7, 0, Some(15), None), (9, 0, Some(0), Some(1))], "{at}");
+}
+/// Nothing is left in the old places, nothing is lost on the way to the new ones.
+fn check_places(disk: &SimDisk) {
+    let files: Vec<_> = disk.files().into_iter().map(|it| it.0).collect();
+    let named = |word: &str| files.iter().filter(|it| it.to_str().unwrap().contains(word)).count();
+    assert!(!disk.exists(Path::new("/data/partitions")).unwrap());
+    // The orphan went, and what was trimmed; what compaction replaced stays while named by a
+    // checkpoint.
+    assert_eq!((named(".log"), named(".index"), named("/BAQEBA")), (11, 2, 0), "{files:?}");
+}
+
+#[test]
+fn a_directory_of_format_2_is_read_and_becomes_one_of_today() {
+    let disk = old_disk();
+    for round in 0..2 {
+        let (log, report) =
+            Log::open_stepped(&world(&disk), Path::new("/data"), Options::default()).unwrap();
+        assert_eq!((report.damage.as_slice(), report.clean), (&[][..], false), "{report:?}");
+        check_2(&log, &format!("start {round}"));
+        check_places(&disk);
+        drop(log);
+        disk.crash(round);
+    }
+    let (log, _) =
+        Log::open_stepped(&world(&disk), Path::new("/data"), Options::default()).unwrap();
+    for it in log.partitions() {
+        it.append(&Batch::of(1, b"x").bytes(), Origin::Client).unwrap();
+    }
+    log.close();
+    let (log, report) =
+        Log::open_stepped(&world(&disk), Path::new("/data"), Options::default()).unwrap();
+    assert!(report.clean && report.damage.is_empty(), "{report:?}");
+    let ends =
+        log.partitions().iter().map(|it| it.bounds().high_watermark.raw()).collect::<Vec<_>>();
+    assert_eq!(ends, BOUNDS_2.map(|it| it.2 + 1));
+}
+
+#[test]
+fn a_crash_at_any_step_of_an_upgrade_is_made_good_by_the_next_start() {
+    for changes in 0.. {
+        for seed in 0..4 {
+            let disk = old_disk();
+            disk.power_off_after(changes);
+            let opened = Log::open_stepped(&world(&disk), Path::new("/data"), Options::default());
+            if opened.is_ok() && !disk.is_off() {
+                assert!(changes > 30, "{changes} steps");
+                return;
+            }
+            drop(opened);
+            if seed == 0 {
+                disk.kill();
+            } else {
+                disk.crash(seed);
+            }
+            let at = format!("{changes} changes, seed {seed}");
+            let moved = disk.list(Path::new("/data/segments")).is_ok_and(|it| !it.is_empty());
+            assert!(!moved || says_format_3(&disk), "{at}: the program of format 2 would come by");
+            let (log, report) =
+                Log::open_stepped(&world(&disk), Path::new("/data"), Options::default())
+                    .expect(&at);
+            assert_eq!(report.damage, [], "{at}");
+            check_2(&log, &at);
+            check_places(&disk);
+        }
+    }
+}
+
+fn says_format_3(disk: &SimDisk) -> bool {
+    let file = disk.open(Path::new("/data/format"), Open::Read).unwrap();
+    let mut line = [0; 13];
+    file.read_exact_at(&mut line, 0).is_ok() && &line == b"systole-log 3"
 }

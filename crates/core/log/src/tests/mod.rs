@@ -87,6 +87,7 @@ pub(crate) fn small() -> Options {
         fill_share_bytes: 1000,
         sync_ahead_bytes: 2000,
         group_bytes_max: 3000,
+        index_from_bytes: 1000,
         open_files_max: 4,
         ..Options::default()
     }

@@ -18,6 +18,14 @@ pub(crate) struct Chain {
     pub(crate) dropped: usize,
 }
 
+impl Chain {
+    /// The groups that no later one saw durable. All of them are whole.
+    pub(crate) fn unattested(&self) -> impl Iterator<Item = &Found> {
+        let attested = self.groups.iter().map(|it| it.head.synced).max().unwrap_or(0);
+        self.groups.iter().filter(move |it| it.head.sequence > attested)
+    }
+}
+
 /// `start`: the newest group whose effects are in the segments already.
 pub(crate) fn choose(mut found: Vec<Found>, start: Sequence) -> Chain {
     found.retain(|it| it.head.sequence > start);
@@ -79,7 +87,7 @@ mod tests {
 
     fn group(sequence: u64, previous: u64, synced: u64, whole: bool) -> Found {
         let head = Head { log_id: 1, sequence, previous, synced, length: 0, count: 0 };
-        Found { head, file: 0, entries: Vec::new(), whole }
+        Found { head, file: 0, at: 0, bytes: 0, entries: Vec::new(), whole }
     }
     fn check(found: &[Found], start: u64, picked: &[u64], damaged: &[u64]) {
         let chain = choose(found.to_vec(), start);

@@ -215,6 +215,9 @@ pub(crate) struct Found {
     pub(crate) head: Head,
     /// Which of the scanned files holds it.
     pub(crate) file: usize,
+    /// Where in the file, and how many bytes with the padding.
+    pub(crate) at: usize,
+    pub(crate) bytes: usize,
     pub(crate) entries: Vec<Place>,
     /// Every entry is there and intact.
     pub(crate) whole: bool,
@@ -247,8 +250,9 @@ pub(crate) fn scan(bytes: &[u8], log_id: u64, file: usize) -> Vec<Found> {
         let entries = walk(bytes, body_at, &head);
         let all = usize::try_from(head.count).is_ok_and(|it| it == entries.len());
         let whole = all && entries.iter().all(|it| it.intact);
-        found.push(Found { head, file, entries, whole });
-        at = padded(end);
+        let next = padded(end);
+        found.push(Found { head, file, at, bytes: next - at, entries, whole });
+        at = next;
     }
     found
 }

@@ -69,12 +69,13 @@ pub(crate) struct Resume {
 }
 
 impl Wal {
-    /// `used`: the files that recovery read; the next checkpoint frees them.
+    /// `used`: the files that recovery read, each with its newest group; the next checkpoint that
+    /// covers that frees them.
     pub(crate) fn new(
         disk: Arc<dyn Disk>,
         dir: &Path,
         sizes: Sizes,
-        (resume, used): (Resume, Vec<PathBuf>),
+        (resume, used): (Resume, Vec<(PathBuf, Sequence)>),
     ) -> io::Result<Self> {
         let mut it = Self {
             disk,
@@ -94,13 +95,13 @@ impl Wal {
         };
         // A killed process may have made one without the name being durable.
         it.disk.sync_dir(dir)?;
-        for path in used {
+        for (path, newest) in used {
             let file = it.disk.open(&path, Open::ReadWriteDirect)?;
             it.next_name = it.next_name.max(name::number(&path) + 1);
             // One that became shorter is of no more use: it would pass for damage again.
             let bytes = Some(file.len()?).filter(|it| *it >= name::bytes(&path)).unwrap_or(0);
             it.largest = it.largest.max(bytes.min(sizes.file_bytes));
-            it.full.push(WalFile { path, file, bytes, newest: resume.highest });
+            it.full.push(WalFile { path, file, bytes, newest });
         }
         Ok(it)
     }
