@@ -46,6 +46,7 @@ pub(crate) enum Measure {
     LibrdkafkaConsume100,
     RawProduce1Partition,
     RawProduce1000Partitions,
+    PartitionsCost,
     LatencyP50,
     LatencyP99,
     DiskSync,
@@ -61,7 +62,7 @@ pub(crate) enum Measure {
 }
 
 impl Measure {
-    pub(crate) const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::JavaProduce1Kib,
         Self::JavaProduce100,
         Self::JavaConsume100,
@@ -70,6 +71,7 @@ impl Measure {
         Self::LibrdkafkaConsume100,
         Self::RawProduce1Partition,
         Self::RawProduce1000Partitions,
+        Self::PartitionsCost,
         Self::LatencyP50,
         Self::LatencyP99,
         Self::DiskSync,
@@ -94,6 +96,7 @@ impl Measure {
             Self::LibrdkafkaConsume100 => "consume 100 B, librdkafka, records/s",
             Self::RawProduce1Partition => "1 partition, ready-made batches, MB/s",
             Self::RawProduce1000Partitions => "1,000 partitions, the same batches, MB/s",
+            Self::PartitionsCost => "1,000 partitions over 1, time for the same bytes",
             Self::LatencyP50 => "latency, 1,000/s, one in flight, p50 ms",
             Self::LatencyP99 => "latency, 1,000/s, one in flight, p99 ms",
             Self::DiskSync => "the disk's own fdatasync, p50 ms",
@@ -154,10 +157,12 @@ impl Bench<'_> {
         // Enough to last a second on each: the comparison is between one partition and many of
         // the same system.
         let mebibytes = self.scaled(if self.system == System::Systole { 1024 } else { 128 });
-        for (measure, partitions) in
-            [(Measure::RawProduce1Partition, 1), (Measure::RawProduce1000Partitions, 1000)]
-        {
-            self.one(measure, || raw::produce(address, partitions, mebibytes))?;
+        if self.wanted(Measure::PartitionsCost) {
+            let one = raw::produce(address, 1, mebibytes)?;
+            let many = raw::produce(address, 1000, mebibytes)?;
+            self.put(Measure::RawProduce1Partition, one);
+            self.put(Measure::RawProduce1000Partitions, many);
+            self.put(Measure::PartitionsCost, one / many);
         }
         if self.wanted(Measure::LatencyP50) {
             self.put(Measure::DiskSync, probe::fdatasync_p50_ms(dir)?);
