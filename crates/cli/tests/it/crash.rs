@@ -174,6 +174,7 @@ fn nothing_acknowledged_is_lost_doubled_or_changed_by_kill_9() -> anyhow::Result
 }
 
 /// Says what was found, and adds it to the file that `SYSTOLE_CRASH_LEDGER` names, if it does.
+#[expect(clippy::print_stderr, reason = "whoever runs the long version reads it")]
 fn tell(line: &str) -> anyhow::Result<()> {
     eprintln!("{line}");
     if let Some(path) = std::env::var_os("SYSTOLE_CRASH_LEDGER") {
