@@ -148,6 +148,7 @@ impl Broker {
         server.attach(watch_files(Arc::clone(&ctx), listeners));
         server.attach(Sasl::watch_keys(Arc::clone(&ctx)));
         server.attach(maintain(Arc::clone(&ctx)));
+        server.attach(crate::lag::watch(Arc::clone(&ctx)));
         server.attach(ctx.groups.clone().run(ctx.stopping.clone()));
         server.attach(ctx.shares.clone().run(ctx.stopping.clone()));
         server.attach(ctx.transactions.clone().run(ctx.stopping.clone()));

@@ -21,6 +21,7 @@ mod ctx;
 mod doors;
 mod fetch_budget;
 mod fetch_session;
+mod lag;
 mod listener;
 mod metric;
 mod quota;

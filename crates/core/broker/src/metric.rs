@@ -2,13 +2,14 @@
 //!
 //! Owns: names and handles. Does not own: how they are shown (`telemetry`).
 //!
-//! Labels are API names and error codes. Client ids are none: anyone may choose them, and they may
-//! name people.
+//! Labels are API names and error codes, and in `lag` groups and topics. Client ids are none:
+//! anyone may choose them, and they may name people.
 
 use crate::api;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use systole_kit::Timestamp;
+use systole_telemetry::board::Board;
 use systole_telemetry::metrics::{
     self, Counter, Family, Gauge, Histogram, Unit, latency_histogram,
 };
@@ -45,6 +46,9 @@ pub(crate) struct Metrics {
     pub(crate) maintenance_rounds: Counter,
     /// 1 while appends are refused or the disk is full.
     pub(crate) log_in_trouble: Gauge,
+    pub(crate) lag: Board,
+    /// Committed offsets whose lag is not shown because there are too many.
+    pub(crate) lag_left_out: Gauge,
     certificate_ends: Family<[(&'static str, String); 2], Gauge>,
     apis: BTreeMap<ApiKey, OneApi>,
     answers: BTreeMap<ErrorCode, Counter>,
@@ -87,6 +91,7 @@ impl Metrics {
         let keys_failed = "Attempts to read the provider's keys that failed";
         let ends = "When the first certificate of a file ends, in seconds since 1970";
         let denied = "Questions that access lists answered with no";
+        let left_out = "Committed offsets whose lag is not shown, because there are too many";
         let one = |api: &api::Api| {
             let of = [("api", api.key.name())];
             let requests = requests.get_or_create(&of).clone();
@@ -119,6 +124,8 @@ impl Metrics {
             ),
             maintenance_rounds: count("maintenance_rounds", "Rounds of retention and compaction"),
             log_in_trouble: section.add("log_in_trouble", trouble, Gauge::default()),
+            lag: all.board(),
+            lag_left_out: section.add("lag_left_out", left_out, Gauge::default()),
             apis: api::TABLE.iter().map(one).collect(),
             answers: ErrorCode::ALL.iter().map(counter).collect(),
         }

@@ -10,6 +10,8 @@ pub use prometheus_client::metrics::gauge::Gauge;
 pub use prometheus_client::metrics::histogram::Histogram;
 pub use prometheus_client::registry::Unit;
 
+use crate::board::Board;
+use prometheus_client::encoding::text::encode_registry;
 use prometheus_client::metrics::histogram::exponential_buckets;
 use prometheus_client::registry::{Metric, Registry};
 use std::collections::BTreeSet;
@@ -39,11 +41,16 @@ pub struct Metrics {
 struct State {
     registry: Registry,
     names: BTreeSet<String>,
+    boards: Vec<Board>,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        let state = State { registry: Registry::with_prefix(PREFIX), names: BTreeSet::new() };
+        let state = State {
+            registry: Registry::with_prefix(PREFIX),
+            names: BTreeSet::new(),
+            boards: Vec::new(),
+        };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 }
@@ -53,14 +60,23 @@ impl Metrics {
     pub fn section(&self, name: &'static str) -> Section {
         Section { metrics: self.clone(), name }
     }
+    /// A new place for series that come and go, under names without our prefix.
+    pub fn board(&self) -> Board {
+        let board = Board::default();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.boards.push(board.clone());
+        board
+    }
     /// Everything as text, to be served as [`CONTENT_TYPE`].
     pub fn text(&self) -> String {
         let mut text = String::new();
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         // Fails only if a metric's own encoding does; what was written before it stands.
-        if prometheus_client::encoding::text::encode(&mut text, &state.registry).is_err() {
+        if encode_registry(&mut text, &state.registry).is_err() {
             tracing::warn!("a metric could not be written as text");
         }
+        state.boards.iter().for_each(|it| it.write(&mut text));
+        text.push_str("# EOF\n");
         text
     }
 }

@@ -14,6 +14,7 @@ mod fetch;
 mod frames;
 mod groups;
 mod harness;
+mod lag;
 mod login;
 mod matrix;
 mod metadata;
