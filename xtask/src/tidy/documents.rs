@@ -1,6 +1,6 @@
-//! What the documents promise is there: links, error pages, a line for every dependency.
+//! What lists promise is there: links, error pages, a line for every dependency, loggers.
 //!
-//! Owns: these three comparisons. Does not own: prose.
+//! Owns: these four comparisons. Does not own: prose.
 
 use super::finding::{Findings, Rule};
 use super::layers::Edge;
@@ -21,9 +21,12 @@ const DEPENDENCY: Rule = Rule {
 };
 const OLD_DEPENDENCY: Rule = Rule { name: "dependency", cure: "delete the line: nobody uses it" };
 
+const LOGGER: Rule = Rule { name: "logger", cure: "add it to CRATES in levels.rs" };
+
 const ERROR_PAGES: &str = "docs/errors/";
 const ERROR_PAGE_LINES_MAX: usize = 15;
 const DEPENDENCIES: &str = "docs/dependencies.md";
+const LEVELS: &str = "crates/foundation/telemetry/src/levels.rs";
 
 /// Every relative link of every Markdown file leads to a file, and its anchor to a heading.
 pub(crate) fn links(tree: &Tree, findings: &mut Findings) {
@@ -39,6 +42,19 @@ pub(crate) fn links(tree: &Tree, findings: &mut Findings) {
             {
                 findings.add(LINK, (&file.path, line), format!("`{at}` has no heading `{anchor}`"));
             }
+        }
+    }
+}
+
+/// Every crate that may write log lines is a logger, by the name of its library or its program.
+pub(crate) fn loggers(tree: &Tree, findings: &mut Findings) {
+    let levels = tree.get(LEVELS).map_or("", |it| &it.text);
+    for file in tree.ending_with("/Cargo.toml") {
+        let names = file.lines().filter_map(|it| it.1.strip_prefix("name = "));
+        let mut names = names.map(|it| format!("    {},\n", it.replace('-', "_")));
+        let may_write = file.lines().any(|it| it.1.starts_with("tracing."));
+        if may_write && !names.any(|it| levels.contains(&it)) {
+            findings.add(LOGGER, (&file.path, 1), "its log lines have no logger".to_owned());
         }
     }
 }

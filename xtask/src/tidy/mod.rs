@@ -52,4 +52,5 @@ fn check_tree(tree: &Tree, findings: &mut Findings) {
     words::check(tree, findings);
     documents::links(tree, findings);
     documents::errors(tree, findings);
+    documents::loggers(tree, findings);
 }

@@ -199,6 +199,24 @@ fn an_error_and_its_page_need_each_other() {
 }
 
 #[test]
+fn a_crate_that_writes_log_lines_is_a_logger() {
+    let manifest = |name| format!("name = \"{name}\"\n[dependencies]\ntracing.workspace = true\n");
+    let levels = format!("{HEADER}const CRATES: [&str; 1] = [\n    \"systole_log\",\n];\n");
+    check(
+        &[
+            ("crates/foundation/telemetry/src/levels.rs", &levels),
+            ("crates/core/log/Cargo.toml", &manifest("systole-log")),
+            ("crates/core/log/README.md", ""),
+            ("crates/core/wire/Cargo.toml", &manifest("systole-wire")),
+            ("crates/core/wire/README.md", ""),
+        ],
+        &expect![[r"
+            crates/core/wire/Cargo.toml:1: logger: its log lines have no logger; add it to CRATES in levels.rs
+        "]],
+    );
+}
+
+#[test]
 fn a_dependency_and_its_line_need_each_other() {
     let tree = Tree::of(&[("docs/dependencies.md", "| `bytes` | why |\n| `old` | why |\n")]);
     let edge = |to: &str| layers::Edge {

@@ -1,11 +1,15 @@
 //! Log lines on standard error.
 //!
-//! Owns: level, form and the one subscriber of the process. Does not own: what is logged.
+//! Owns: form and the one subscriber of the process. Does not own: what is logged, nor the levels
+//! as they change (`levels`).
 
+use crate::levels;
 use serde::{Deserialize, Serialize};
 use std::io::IsTerminal as _;
 use systole_kit::{Code, Problems, Remedy};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Overrides the configured level for one start.
 pub const LEVEL_VARIABLE: &str = "SYSTOLE_LOG";
@@ -36,7 +40,7 @@ impl Default for Config {
 
 impl Config {
     pub fn check(&self, problems: &mut Problems) {
-        if let Err(error) = EnvFilter::try_new(&self.level) {
+        if let Err(error) = self.level.parse::<Targets>() {
             problems.add("level", error.to_string(), "use error, warn, info, debug or trace");
         }
     }
@@ -68,19 +72,22 @@ impl Error {
 /// Installs the subscriber of this process. Colours only on a terminal.
 pub fn start(config: &Config) -> Result<(), Error> {
     let level = std::env::var(LEVEL_VARIABLE).unwrap_or_else(|_| config.level.clone());
-    let filter = EnvFilter::try_new(&level).map_err(|_| Error::Level { level })?;
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let targets = level.parse::<Targets>().map_err(|_| Error::Level { level })?;
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         // A full disk or a closed pipe behind standard error costs the line. Saying so there would
         // panic, and with it end whatever had something to say.
         .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
+    let filter = levels::of_process().filter();
+    let all = tracing_subscriber::registry();
     let started = match config.form {
-        Form::Human => lines.with_target(false).compact().try_init(),
-        Form::Json => lines.json().flatten_event(true).try_init(),
+        Form::Human => all.with(lines.with_target(false).compact()).with(filter).try_init(),
+        Form::Json => all.with(lines.json().flatten_event(true)).with(filter).try_init(),
     };
-    started.map_err(|_| Error::AlreadyStarted)
+    started.map_err(|_| Error::AlreadyStarted)?;
+    levels::of_process().reset(targets);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
-//! DescribeConfigs, v1-4: the settings of topics and of this node.
+//! DescribeConfigs, v1-4: the settings of topics and of this node, and the levels of its loggers.
 //!
 //! Ours: a node shows the settings that it has; Kafka's others are absent, not shown with values
-//! that would mean nothing here. Loggers, client metrics and groups have no settings here.
+//! that would mean nothing here. Client metrics and groups have no settings here.
 
-use super::resource::{self, Entry};
+use super::logger;
+use super::resource::{self, Entry, LOGGER};
 use super::{Call, Handler, Need, Reply};
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
@@ -68,13 +69,17 @@ fn configs(
     detail: Detail,
 ) -> Result<Vec<DescribeConfigsResourceResult>, Rejected> {
     let (kind, name) = (asked.resource_type, &asked.resource_name);
-    let scope = resource::scope(call, Operation::DescribeConfigs, kind, name)?;
-    let wanted = |it: &Entry| match &asked.configuration_keys {
+    let wanted = |name: &str| match &asked.configuration_keys {
         None => true,
-        Some(keys) => keys.iter().any(|key| &**key == it.name),
+        Some(keys) => keys.iter().any(|key| &**key == name),
     };
+    if kind == LOGGER {
+        let loggers = logger::describe(call, name)?;
+        return Ok(loggers.into_iter().filter(|it| wanted(&it.name)).collect());
+    }
+    let scope = resource::scope(call, Operation::DescribeConfigs, kind, name)?;
     let entries = resource::describe(&call.ctx, &scope)?;
-    Ok(entries.into_iter().filter(wanted).map(|it| show(&it, detail)).collect())
+    Ok(entries.into_iter().filter(|it| wanted(it.name)).map(|it| show(&it, detail)).collect())
 }
 
 fn show(entry: &Entry, detail: Detail) -> DescribeConfigsResourceResult {

@@ -1,11 +1,12 @@
 //! IncrementalAlterConfigs, v0-1: sets, removes, extends and shortens single settings of topics and
-//! of this node.
+//! of this node, and changes the levels of its loggers.
 //!
 //! Each resource changes as a whole or not at all. Ours: unknown settings of the node are refused,
 //! where Kafka keeps them; an operation that does not exist is an INVALID_REQUEST, where Kafka has
 //! an UNKNOWN_SERVER_ERROR.
 
-use super::resource::{self, Asked, Edit};
+use super::logger;
+use super::resource::{self, Asked, Edit, LOGGER};
 use super::{Call, Handler, Need, Reply};
 use std::future::Future;
 use std::ops::RangeInclusive;
@@ -44,12 +45,15 @@ impl Handler for IncrementalAlterConfigs {
             let is_same = |other: &&AlterConfigsResource| {
                 other.resource_type == it.resource_type && other.resource_name == it.resource_name
             };
+            let (kind, name, only_check) =
+                (it.resource_type, &*it.resource_name, request.validate_only);
             begun.push(if request.resources.iter().filter(is_same).count() > 1 {
                 let text = "Each resource must appear at most once.";
                 Err(Rejected::new(ErrorCode::InvalidRequest, text))
+            } else if kind == LOGGER {
+                let asked = (name, only_check);
+                edits(&it.configs).and_then(|it| logger::alter(&call, asked, &it)).map(|()| None)
             } else {
-                let (kind, name, only_check) =
-                    (it.resource_type, &*it.resource_name, request.validate_only);
                 let asked = Asked { kind, name, only_check };
                 resource::alter(&call, asked, |scope, before| edit_all(scope, before, &it.configs))
             });
@@ -76,7 +80,15 @@ fn edit_all(
     mut overrides: Overrides,
     configs: &[AlterableConfig],
 ) -> Result<Overrides, Rejected> {
+    for (name, edit) in edits(configs)? {
+        resource::edit(scope, &mut overrides, name, &edit)?;
+    }
+    Ok(overrides)
+}
+
+fn edits(configs: &[AlterableConfig]) -> Result<Vec<(&str, Edit<'_>)>, Rejected> {
     let refuse = |text: &str| Err(Rejected::new(ErrorCode::InvalidRequest, text));
+    let mut edits = Vec::new();
     for config in configs {
         if configs.iter().filter(|it| it.name == config.name).count() > 1 {
             return refuse("Error due to duplicate config keys");
@@ -89,7 +101,7 @@ fn edit_all(
             (SUBTRACT, Some(value)) => Edit::Subtract(value),
             _ => return refuse("Unknown config operation."),
         };
-        resource::edit(scope, &mut overrides, &config.name, &edit)?;
+        edits.push((&*config.name, edit));
     }
-    Ok(overrides)
+    Ok(edits)
 }

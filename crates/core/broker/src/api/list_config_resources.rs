@@ -1,9 +1,9 @@
 //! ListConfigResources, v0-1: what has settings that can be described.
 //!
-//! v0 asks for client metrics alone, and there are none. Ours: loggers and groups have no settings
-//! here and are never listed.
+//! v0 asks for client metrics alone, and there are none. Ours: groups have no settings here and
+//! are never listed.
 
-use super::resource::{BROKER, TOPIC};
+use super::resource::{BROKER, LOGGER, TOPIC};
 use super::{Call, Handler, Need, Reply};
 use std::future::{Future, ready};
 use std::ops::RangeInclusive;
@@ -15,8 +15,8 @@ use systole_wire::message::{ListConfigResourcesRequest, ListConfigResourcesRespo
 
 pub(crate) struct ListConfigResources;
 
-/// Kinds that Kafka lists and of which there are none here: loggers, client metrics, groups.
-const EMPTY_KINDS: [i8; 3] = [8, 16, 32];
+/// Kinds that Kafka lists and of which there are none here: client metrics, groups.
+const EMPTY_KINDS: [i8; 2] = [16, 32];
 
 impl Handler for ListConfigResources {
     type Request = ListConfigResourcesRequest;
@@ -29,7 +29,7 @@ impl Handler for ListConfigResources {
     ) -> impl Future<Output = Reply<Self>> + Send + 'static {
         let mut response = ListConfigResourcesResponse::default();
         let kinds = request.resource_types;
-        let known = |it: &i8| [TOPIC, BROKER].contains(it) || EMPTY_KINDS.contains(it);
+        let known = |it: &i8| [TOPIC, BROKER, LOGGER].contains(it) || EMPTY_KINDS.contains(it);
         if let Err(denied) = call.authorize(Operation::DescribeConfigs, Resource::CLUSTER) {
             response.error_code = call.code(denied.into());
         } else if !kinds.iter().all(known) {
@@ -53,8 +53,10 @@ fn list(call: &Call, wanted: impl Fn(i8) -> bool) -> Vec<ConfigResource> {
         let topics = call.ctx.topics.all();
         all.extend(topics.iter().map(|it| resource(TOPIC, Str::from(&*it.name))));
     }
-    if wanted(BROKER) {
-        all.push(resource(BROKER, call.ctx.config.node_id.to_string().into()));
+    for kind in [BROKER, LOGGER] {
+        if wanted(kind) {
+            all.push(resource(kind, call.ctx.config.node_id.to_string().into()));
+        }
     }
     all
 }

@@ -53,6 +53,7 @@ mod list_groups;
 mod list_offsets;
 mod list_partition_reassignments;
 mod list_transactions;
+mod logger;
 mod metadata;
 mod offset_commit;
 mod offset_delete;

@@ -15,7 +15,7 @@ use systole_wire::{ErrorCode, Rejected};
 /// Kafka's numbers for kinds of resources.
 pub(crate) const TOPIC: i8 = 2;
 pub(crate) const BROKER: i8 = 4;
-const LOGGER: i8 = 8;
+pub(crate) const LOGGER: i8 = 8;
 const CLIENT_METRICS: i8 = 16;
 const GROUP: i8 = 32;
 

@@ -187,3 +187,43 @@ async fn every_version_describes_and_creation_shows_what_is_in_force() {
         assert_eq!(documented, include_documentation);
     }
 }
+
+/// The levels are those of the whole process: no other test here changes them.
+#[tokio::test]
+async fn levels_of_loggers_change_while_the_node_runs_and_wrong_changes_do_nothing() {
+    const LOGGERS: (i8, &str) = (8, "1");
+    let harness = Harness::start().await;
+    let mut client = harness.client().await;
+    let asked = ["root", "systole_broker", "systole_log"];
+    let change = [(0, "systole_log", Some("DEBUG")), (0, "systole_broker", Some("FATAL"))];
+    assert_eq!(alter(&mut client, LOGGERS, &change).await, 0);
+    let mut seen = describe(&mut client, 8, "1", &asked).await;
+    let change = [(1, "systole_broker", None), (0, "root", Some("ERROR"))];
+    assert_eq!(alter(&mut client, LOGGERS, &change).await, 0);
+    seen += &describe(&mut client, 8, "1", &asked).await;
+    expect![[r#"
+        root=INFO (6) []
+        systole_broker=FATAL (6) []
+        systole_log=DEBUG (6) []
+        root=ERROR (6) []
+        systole_broker=ERROR (6) []
+        systole_log=DEBUG (6) []
+    "#]]
+    .assert_eq(&seen);
+    let wrong: [(Edit<'_>, i16); 6] = [
+        ((0, "systole_typo", Some("INFO")), 40),
+        ((1, "systole_typo", None), 40),
+        ((0, "systole_log", Some("info")), 40),
+        ((1, "root", None), 42),
+        ((2, "systole_log", Some("INFO")), 42),
+        ((0, "systole_log", None), 42),
+    ];
+    for (edit, code) in wrong {
+        let edits = [(0, "systole_broker", Some("TRACE")), edit];
+        assert_eq!(alter(&mut client, LOGGERS, &edits).await, code, "{edit:?}");
+    }
+    assert_eq!(alter(&mut client, (8, "2"), &change).await, 42);
+    assert_eq!(describe(&mut client, 8, "", &asked).await, "error 42\n");
+    let after = describe(&mut client, 8, "1", &asked).await;
+    assert!(seen.ends_with(&after), "{after}");
+}

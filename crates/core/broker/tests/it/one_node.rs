@@ -150,7 +150,7 @@ async fn directories_and_resources_are_listed() {
     let none = client.call(0, ListConfigResourcesRequest::default()).await;
     assert!(listed(&none).is_empty());
     let all = client.call(1, ListConfigResourcesRequest::default()).await;
-    assert_eq!(listed(&all), ["2:t", "4:1"]);
+    assert_eq!(listed(&all), ["2:t", "4:1", "8:1"]);
     let request = ListConfigResourcesRequest { resource_types: vec![99], ..Default::default() };
     assert_eq!(client.call(1, request).await.error_code, 35);
 }
