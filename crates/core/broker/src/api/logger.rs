@@ -3,6 +3,7 @@
 //! Owns: Kafka's words for levels, and which changes are allowed. Does not own: the levels
 //! (`telemetry::levels`). Ours: no line is fatal, so FATAL says nothing at all; a logger is a
 //! crate.
+
 use super::Call;
 use super::resource::Edit;
 use systole_guard::{Operation, Resource};
