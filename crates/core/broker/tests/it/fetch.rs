@@ -15,14 +15,17 @@ async fn ask(client: &mut Client, request: FetchRequest) -> Vec<String> {
 }
 
 /// Sends a fetch and waits until the node has it.
-async fn begin(harness: &Harness, client: &mut Client, request: &FetchRequest) -> i32 {
+pub(crate) async fn begin(harness: &Harness, client: &mut Client, request: &FetchRequest) -> i32 {
     let before = harness.metric("received_bytes_total");
     let id = client.send(12, request).await;
     harness.until_metric("received_bytes_total", |it| it > before).await;
     id
 }
 
-fn changed(partitions: &[(i32, i64)], change: impl FnOnce(&mut FetchRequest)) -> FetchRequest {
+pub(crate) fn changed(
+    partitions: &[(i32, i64)],
+    change: impl FnOnce(&mut FetchRequest),
+) -> FetchRequest {
     let mut request = fetch_request(partitions);
     change(&mut request);
     request

@@ -29,7 +29,7 @@ const NON_EMPTY_GROUP: i16 = 68;
 const GROUP_ID_NOT_FOUND: i16 = 69;
 const MEMBER_ID_REQUIRED: i16 = 79;
 
-fn joining(member_id: &str) -> JoinGroupRequest {
+pub(crate) fn joining(member_id: &str) -> JoinGroupRequest {
     let metadata = Bytes::from_static(b"\0\0\0\0\0\x01\0\x01t\xff\xff\xff\xff");
     let protocol =
         JoinGroupRequestProtocol { name: "range".into(), metadata, ..Default::default() };
