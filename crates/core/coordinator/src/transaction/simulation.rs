@@ -251,8 +251,12 @@ impl Life {
             self.disk.power_off_after(self.below(80));
         }
         if let Ok(node) = self.open().await {
-            self.check(&node);
-            if !stops_in_order && !is_early {
+            // The log goes on writing beside; while someone looks, the power stays or is off.
+            self.disk.power_off_after(u64::MAX);
+            if !self.disk.is_off() {
+                self.check(&node);
+            }
+            if !stops_in_order {
                 self.disk.power_off_after(self.below(60));
             }
             for _ in 0..self.below(ACTIONS) {
